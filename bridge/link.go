@@ -34,6 +34,7 @@ type Link struct {
 	// loop, the only producer, passes it.
 	mu      sync.Mutex
 	control []controlRecord
+	closed  bool
 	waiting atomic.Bool // control is not empty
 }
 
@@ -109,17 +110,26 @@ func (l *Link) Signal(sig int) { l.say(controlRecord{recSignal, uint16(sig)}) }
 
 func (l *Link) say(c controlRecord) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
 	if len(l.control) < maxControl {
 		l.control = append(l.control, c)
 	}
 	l.waiting.Store(true)
-	l.mu.Unlock()
 	wake(l.front)
 }
 
 // Close unmaps the rings. The loop must have ended, and so must a worker in
-// this process.
+// this process. Closing again does nothing.
 func (l *Link) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.closed = true
 	l.mem.close()
 	for _, fd := range []int{l.worker, l.front} {
 		if fd >= 0 {
@@ -140,7 +150,11 @@ func (l *Link) room(n int) []byte {
 	}
 	l.full = true
 	l.in.waits.Store(1)
-	return l.in.reserve(n) // room may have come between the look and the note
+	b := l.in.reserve(n) // room may have come between the look and the note
+	if b == nil && l.in.overrun() && !l.dead {
+		l.fail(errRecord("cursors of the in ring that contradict each other"), nil)
+	}
+	return b
 }
 
 func (l *Link) commit(n int) {
@@ -240,7 +254,7 @@ func (l *Link) Poll(h asgi.Handler, limit int) int {
 	for n < limit && !l.dead {
 		committed, ok := l.out.next()
 		if !ok {
-			l.fail(errRecord("cursors that contradict each other"), nil)
+			l.fail(errRecord("cursors of the out ring that contradict each other"), nil)
 			break
 		}
 		if len(committed) == 0 {
@@ -253,7 +267,7 @@ func (l *Link) Poll(h asgi.Handler, limit int) int {
 		}
 		if rec[4] == recControl {
 			l.report(rec)
-		} else if err := parseEvent(rec, &l.event); err != nil {
+		} else if err := parseEvent(rec, &l.event, true); err != nil {
 			l.fail(err, rec)
 			break
 		} else {
@@ -271,11 +285,14 @@ func (l *Link) Poll(h asgi.Handler, limit int) int {
 // report passes a control record on. Only log lines may be lost, when nobody
 // reads; the other kinds come once in a worker's life and find room.
 func (l *Link) report(rec []byte) {
-	m := Message{
+	l.post(Message{
 		Kind:   MessageKind(native.Uint16(rec[6:])),
 		Status: int(int32(native.Uint32(rec[8:]))),
 		Text:   string(rec[headerSize:]),
-	}
+	})
+}
+
+func (l *Link) post(m Message) {
 	select {
 	case l.messages <- m:
 	default:
@@ -289,10 +306,7 @@ func (l *Link) report(rec []byte) {
 func (l *Link) fail(err error, rec []byte) {
 	l.dead = true
 	text := fmt.Sprintf("BUG: %v\n%s", err, hex.Dump(rec[:min(len(rec), 256)]))
-	select {
-	case l.messages <- Message{Kind: Broken, Status: 1, Text: text}:
-	default:
-	}
+	l.post(Message{Kind: Broken, Status: 1, Text: text})
 }
 
 // FD implements [asgi.Port].

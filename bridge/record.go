@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/binary"
 	"fmt"
+	"unsafe"
 
 	"github.com/goasgi/goasgi/bridge/asgi"
 )
@@ -42,11 +43,18 @@ const (
 	recOutMaximum = recControl
 )
 
-const flagMore = 1
+const (
+	flagMore = 1
+	// flagLent: instead of the body stands where it is: address and length,
+	// uint64 each. Only a worker in the front's process may say that; the bytes
+	// stay in place until the record is released.
+	flagLent = 2
+)
 
 const (
 	openSize  = 40
 	startSize = 16
+	lentSize  = 16
 
 	samePath  = 0xffffffff // in an open record: the path equals the raw path
 	knownName = 0x8000     // in a request header's name field: the rest is a number
@@ -145,8 +153,9 @@ func splitRecord(committed []byte) (record []byte, err error) {
 }
 
 // parseEvent turns a record of the out ring into an event that points into it.
-// Control records are not events.
-func parseEvent(rec []byte, e *asgi.Event) error {
+// Control records are not events. local tells that the worker is in this
+// process, so that it may lend bodies.
+func parseEvent(rec []byte, e *asgi.Event, local bool) error {
 	kind, flags := rec[4], rec[5]
 	e.ID = asgi.ID{Slot: native.Uint32(rec[8:]), Serial: native.Uint32(rec[12:])}
 	e.More = flags&flagMore != 0
@@ -165,10 +174,16 @@ func parseEvent(rec []byte, e *asgi.Event) error {
 		}
 		count, headers, body := native.Uint32(data), native.Uint32(data[4:]), native.Uint32(data[8:])
 		data = data[startSize:]
+		if flags&flagLent != 0 {
+			body = lentSize
+		}
 		if uint64(headers)+uint64(body) != uint64(len(data)) {
 			return errRecord("of a start whose lengths do not add up")
 		}
 		e.Body = data[headers:]
+		if flags&flagLent != 0 && !lent(&e.Body, local) {
+			return errRecord("of a start with a lent body that cannot be")
+		}
 		h := data[:headers]
 		for range count {
 			if len(h) < 8 {
@@ -187,6 +202,9 @@ func parseEvent(rec []byte, e *asgi.Event) error {
 		}
 	case recPart:
 		e.Kind, e.Body = asgi.Body, data
+		if flags&flagLent != 0 && !lent(&e.Body, local) {
+			return errRecord("of a lent body that cannot be")
+		}
 	case recTaken:
 		if len(data) != 4 {
 			return errRecord("of a credit with a wrong length")
@@ -203,4 +221,17 @@ func parseEvent(rec []byte, e *asgi.Event) error {
 		return errRecord(fmt.Sprintf("of unknown kind %d", kind))
 	}
 	return nil
+}
+
+// lent replaces body, the description of lent bytes, by the bytes.
+func lent(body *[]byte, local bool) bool {
+	if !local || len(*body) != lentSize {
+		return false
+	}
+	address, size := native.Uint64(*body), native.Uint64((*body)[8:])
+	if address == 0 || size > asgi.Window {
+		return false
+	}
+	*body = unsafe.Slice(*(**byte)(unsafe.Pointer(&address)), size)
+	return true
 }

@@ -25,6 +25,7 @@ const (
 
 	offMagic     = 0
 	offSize      = 8
+	offProcess   = 16 // id of the front's process
 	offIn        = 64
 	offOut       = 320
 	ringsOffset  = 4096
@@ -71,15 +72,16 @@ func (r *ring) reserve(n int) []byte {
 	need := align(n)
 	if r.mine+need-r.theirs > RingSize {
 		r.theirs = r.head.Load()
-		if r.mine-r.theirs > RingSize {
-			panic(fmt.Sprintf("BUG: bridge: ring head %d is not within %d of the tail %d", r.theirs, RingSize, r.mine))
-		}
-		if r.mine+need-r.theirs > RingSize {
+		if r.overrun() || r.mine+need-r.theirs > RingSize {
 			return nil
 		}
 	}
 	return unsafe.Slice((*byte)(unsafe.Add(r.data, r.mine%RingSize)), n)
 }
+
+// overrun tells whether the consumer's cursor, as last looked at, contradicts
+// the producer's.
+func (r *ring) overrun() bool { return r.mine-r.theirs > RingSize }
 
 // commit publishes the record of n bytes that reserve made room for.
 func (r *ring) commit(n int) {
@@ -156,6 +158,7 @@ func newMemory() (m memory, err error) {
 	}
 	*(*uint64)(unsafe.Add(m.header, offMagic)) = layoutMagic
 	*(*uint64)(unsafe.Add(m.header, offSize)) = RingSize
+	*(*uint64)(unsafe.Add(m.header, offProcess)) = uint64(unix.Getpid())
 	return m, nil
 }
 

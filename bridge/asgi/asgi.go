@@ -35,7 +35,7 @@
 package asgi
 
 // Window is the byte credit of a call in each direction.
-const Window = 64 << 10
+const Window = 128 << 10
 
 // MaxSlots bounds the calls that live at once on one Port: slots of an [ID]
 // are below it.

@@ -28,7 +28,7 @@
     X(get, "GET") X(head, "HEAD") X(post, "POST") X(put, "PUT") X(delete_, "DELETE")                \
     X(options, "OPTIONS") X(patch, "PATCH") X(receive, "receive") X(send, "send")                   \
     X(add_done_callback, "add_done_callback") X(call_soon, "call_soon") X(cancel, "cancel")         \
-    X(create_future, "create_future") X(create_task, "create_task") X(done, "done")                 \
+    X(create_future, "create_future") X(create_task, "create_task") X(done, "done") X(exception, "exception")                 \
     X(future_blocking, "_asyncio_future_blocking") X(result, "result") X(set_result, "set_result")
 
 typedef struct Link Link;
@@ -39,13 +39,12 @@ typedef struct Step Step;
 typedef struct {
     PyTypeObject *link_type, *call_type, *receive_type, *send_type, *step_type;
     PyObject *client_disconnected; /* class ClientDisconnected(OSError) */
-    PyObject *task_type;           /* asyncio.Task */
+    PyTypeObject *task_type;       /* asyncio.Task */
     PyObject *current_task;        /* asyncio.current_task */
     PyObject *iscoroutine;         /* asyncio.iscoroutine */
     PyObject *as_coroutine;        /* async def (awaitable): return await awaitable */
-    PyObject *task_keywords;       /* ("loop", "eager_start") */
     PyObject *empty_bytes;
-    PyObject *coroutine_mark; /* what inspect.iscoroutinefunction looks for, or None */
+    PyObject *coroutine_mark; /* what inspect.iscoroutinefunction looks for; on 3.11, asyncio's */
     PyObject *request_empty;  /* {"type": "http.request", "body": b"", "more_body": False} */
 #define X(name, text) PyObject *s_##name;
     STRINGS(X)
@@ -98,7 +97,8 @@ struct Call {
     bool wanted;         /* REC_WANT was sent */
     bool left;           /* the client closed its sending side */
     bool gone;           /* the client is gone, or the response is broken off */
-    bool ended;          /* the coroutine has ended */
+    bool complete;       /* the whole response is in the ring */
+    bool ended;          /* the coroutine has ended, or the link is closed */
     bool cancelled;      /* the front asked for it */
     uint16_t status;     /* of the head that waits for the first body */
     uint32_t header_count;
@@ -114,7 +114,13 @@ struct Call {
     bool owing;
 };
 
-enum { CLIENTS = 256, KNOWN_MAX = 128, CACHED_VALUE = 128 };
+/* An object whose memory a record refers to, until the front has read it. */
+typedef struct {
+    uint64_t position; /* of the out ring, behind the record */
+    PyObject *object;
+} Loan;
+
+enum { CLIENTS = 256, KNOWN_MAX = 128, CACHED_VALUE = 128, LOANS = 128 };
 
 /* A link that this interpreter is attached to. */
 struct Link {
@@ -127,6 +133,7 @@ struct Link {
     bool eager, cancel_on_disconnect;
     PyObject *loop, *app, *lifespan_state, *report, *control;
     PyObject *create_future; /* loop.create_future */
+    PyObject *task_keywords; /* {"loop": loop, "eager_start": True} */
     PyObject *again;         /* bound drain, for loop.call_soon */
     PyObject *http_scope;    /* template with every key; copied for each request */
     PyObject *asgi_versions; /* {"version": …, "spec_version": …}; copied for each request */
@@ -136,6 +143,9 @@ struct Link {
     Call *owing;             /* calls with something owed to the front; owned */
     uint64_t slice;          /* when the present turn of the loop began, ns */
     unsigned steps;          /* steps since then */
+
+    Loan loans[LOANS]; /* a queue */
+    unsigned first_loan, loan_count;
 
     /* Objects that the next request is likely to need again. */
     PyObject *header_names[KNOWN_MAX];  /* bytes */
@@ -154,7 +164,8 @@ void convert_clear(Link *link);
 /* call.c */
 Call *call_new(Link *link, uint32_t slot, uint32_t serial);
 void call_run(Call *call, PyObject *scope);
-void call_body(Call *call, const uint8_t *data, uint32_t size, bool more);
+int call_body(Call *call, const uint8_t *data, uint32_t size, bool more);
+void call_body_came(Call *call, int outcome);
 void call_disconnect(Call *call, bool gone);
 void call_cancel(Call *call);
 void call_owe(Call *call, uint8_t what);
@@ -170,6 +181,8 @@ extern PyType_Spec step_spec, receive_spec, send_spec;
 /* module.c */
 void *link_reserve(Link *link, uint64_t size);
 void link_commit(Link *link, uint64_t size);
+void link_lend(Link *link, PyObject *object);
+void link_reclaim(Link *link);
 bool link_plain(Link *link, uint8_t kind, const Call *call);
 uint64_t now_ns(void);
 const char *link_unusable(const Link *link);
@@ -196,5 +209,14 @@ take_exception(void)
     return value;
 #endif
 }
+
+#if PY_VERSION_HEX < 0x030C0000
+/* Raises an exception that take_exception() took; steals the reference. */
+static inline void
+PyErr_SetRaisedException(PyObject *exception)
+{
+    PyErr_Restore(Py_NewRef(Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+}
+#endif
 
 #endif

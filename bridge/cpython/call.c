@@ -43,11 +43,11 @@ call_dealloc(PyObject *self)
 void
 call_owe(Call *call, uint8_t what)
 {
+    Link *link = call->link;
     call->owed |= what;
-    if (call->owing || (what != OWE_ROOM && call_pay(call))) {
+    if (call->owing || (what != OWE_ROOM && call_pay(call)) || call->owing || link->closed) {
         return;
     }
-    Link *link = call->link;
     call->owing = true;
     call->next_owing = link->owing;
     link->owing = (Call *)Py_NewRef(call);
@@ -101,29 +101,44 @@ call_take(Call *call, uint32_t size)
 
 /* ------------------------------------------------------ what the front says */
 
-/* A part of the request body. */
-void
+/* Copies a part of the request body; runs no Python code. 1: the front had no
+ * credit for it; -1 with an exception: no memory. call_body_came follows. */
+int
 call_body(Call *call, const uint8_t *data, uint32_t size, bool more)
 {
+    Py_ssize_t before = call->part == NULL ? 0 : PyBytes_GET_SIZE(call->part);
+    if (before + size > WINDOW || !call->body_more) {
+        return 1;
+    }
     if (size > 0) {
-        Py_ssize_t before = call->part == NULL ? 0 : PyBytes_GET_SIZE(call->part);
-        if (before + size > WINDOW || !call->body_more) {
-            /* The front keeps to the credit; what is beyond it would be unbounded. */
-            Py_FatalError("BUG: goasgi: the front sent more of a request body than it had credit for");
+        if (before <= 1) { /* the interpreter shares bytes of length 1 */
+            PyObject *part = PyBytes_FromStringAndSize(NULL, before + size);
+            if (part != NULL && before == 1) {
+                PyBytes_AS_STRING(part)[0] = PyBytes_AS_STRING(call->part)[0];
+            }
+            Py_XSETREF(call->part, part);
+        }
+        else {
+            _PyBytes_Resize(&call->part, before + size);
         }
         if (call->part == NULL) {
-            call->part = PyBytes_FromStringAndSize((const char *)data, size);
+            return -1;
         }
-        else if (_PyBytes_Resize(&call->part, before + size) == 0) {
-            memcpy(PyBytes_AS_STRING(call->part) + before, data, size);
-        }
-        if (call->part == NULL) { /* no memory: the body can never be complete */
-            PyErr_WriteUnraisable((PyObject *)call);
-            call_disconnect(call, true);
-            return;
-        }
+        memcpy(PyBytes_AS_STRING(call->part) + before, data, size);
     }
     call->body_more = more;
+    return 0;
+}
+
+/* Tells who waits for the part that call_body took. */
+void
+call_body_came(Call *call, int outcome)
+{
+    if (outcome < 0) { /* the body can never be complete */
+        PyErr_WriteUnraisable((PyObject *)call);
+        call_disconnect(call, true);
+        return;
+    }
     queue_wake(&call->receivers, false);
 }
 
@@ -136,7 +151,7 @@ call_disconnect(Call *call, bool gone)
     if (gone) {
         queue_wake(&call->senders, true);
     }
-    if (call->link->cancel_on_disconnect && call->order != COMPLETE) {
+    if (call->link->cancel_on_disconnect && !call->complete) {
         call_cancel(call);
     }
 }
@@ -161,13 +176,15 @@ static void
 report(Call *call, PyObject *exception, const char *text)
 {
     State *state = call->link->state;
+    PyObject *callback = Py_NewRef(call->link->report); /* it may close the link */
     PyObject *message = PyUnicode_FromString(text);
     if (message != NULL) {
         PyObject *args[] = {exception == NULL ? Py_None : exception, state->s_http, message};
-        PyObject *r = PyObject_Vectorcall(call->link->report, args, 3, NULL);
+        PyObject *r = PyObject_Vectorcall(callback, args, 3, NULL);
         Py_XDECREF(r);
         Py_DECREF(message);
     }
+    Py_DECREF(callback);
     if (PyErr_Occurred()) {
         PyErr_WriteUnraisable((PyObject *)call);
     }
@@ -179,6 +196,12 @@ call_end(Call *call, PyObject *result)
 {
     Link *link = call->link;
     State *state = link->state;
+    if (call->ended) { /* the link was closed meanwhile */
+        if (result == NULL) {
+            PyErr_WriteUnraisable((PyObject *)call);
+        }
+        return;
+    }
     call->ended = true;
     PyObject *exception = result == NULL ? take_exception() : NULL;
     if (exception != NULL) {
@@ -191,7 +214,7 @@ call_end(Call *call, PyObject *result)
         }
         Py_DECREF(exception);
     }
-    else if (call->order != COMPLETE && !call->left && !call->gone) {
+    else if (!call->complete && !call->left && !call->gone) {
         report(call, NULL,
                call->order == EXPECT_START ? "ASGI callable returned without starting response."
                                            : "ASGI callable returned without completing response.");
@@ -199,7 +222,9 @@ call_end(Call *call, PyObject *result)
     else if (result != Py_None) {
         report(call, NULL, "ASGI callable should return None.");
     }
-    if (link->call_count > call->slot && link->calls[call->slot] == call) {
+    /* Unless report() has closed the link. */
+    bool listed = link->call_count > call->slot && link->calls[call->slot] == call;
+    if (listed) {
         link->calls[call->slot] = NULL;
     }
     PyMem_RawFree(call->head);
@@ -209,7 +234,9 @@ call_end(Call *call, PyObject *result)
     queue_wake(&call->receivers, true);
     queue_wake(&call->senders, true);
     call_owe(call, OWE_END);
-    Py_DECREF(call); /* the reference of link->calls */
+    if (listed) {
+        Py_DECREF(call); /* the reference of link->calls */
+    }
 }
 
 /* The task's done callback, when it did not end at once. */
@@ -237,7 +264,9 @@ call_app(Call *call, PyObject *scope)
     PyObject *coroutine = NULL;
     if (receive != NULL && send != NULL) {
         PyObject *args[] = {scope, receive, send};
-        coroutine = PyObject_Vectorcall(call->link->app, args, 3, NULL);
+        PyObject *app = Py_NewRef(call->link->app);
+        coroutine = PyObject_Vectorcall(app, args, 3, NULL);
+        Py_DECREF(app);
     }
     Py_XDECREF(receive);
     Py_XDECREF(send);
@@ -255,6 +284,31 @@ call_app(Call *call, PyObject *scope)
     return coroutine;
 }
 
+/* asyncio.Task(coroutine, loop=loop, eager_start=True). Made and initialized
+ * apart, so that the keywords are the same dict each time, and so that the task
+ * is still in hand when SystemExit or KeyboardInterrupt comes out of its start:
+ * the exception is the task's result too, and must be fetched from it, or it is
+ * logged as never retrieved. */
+static PyObject *
+eager_task(Link *link, PyObject *coroutine)
+{
+    PyTypeObject *type = link->state->task_type;
+    PyObject *args = PyTuple_Pack(1, coroutine);
+    PyObject *task = args == NULL ? NULL : type->tp_new(type, args, NULL);
+    if (task != NULL && type->tp_init(task, args, link->task_keywords) < 0) {
+        PyObject *raised = take_exception();
+        PyObject *result = PyObject_CallMethodNoArgs(task, link->state->s_exception);
+        if (result == NULL) {
+            PyErr_Clear(); /* it was not initialized at all */
+        }
+        Py_XDECREF(result);
+        Py_CLEAR(task);
+        PyErr_SetRaisedException(raised);
+    }
+    Py_XDECREF(args);
+    return task;
+}
+
 /* Runs the application, to its end if it does not wait for anything. The call's
  * first reference passes to link->calls, which the caller has filled. */
 void
@@ -266,8 +320,7 @@ call_run(Call *call, PyObject *scope)
     PyObject *coroutine = call_app(call, scope);
     if (coroutine != NULL) {
         if (link->eager) {
-            PyObject *args[] = {coroutine, link->loop, Py_True};
-            task = PyObject_Vectorcall(state->task_type, args, 1, state->task_keywords);
+            task = eager_task(link, coroutine);
         }
         else {
             task = PyObject_CallMethodOneArg(link->loop, state->s_create_task, coroutine);
@@ -275,7 +328,6 @@ call_run(Call *call, PyObject *scope)
         Py_DECREF(coroutine);
     }
     if (task == NULL) {
-        /* Also where SystemExit comes out of an eager start. */
         call_end(call, NULL);
         return;
     }
@@ -293,7 +345,9 @@ call_run(Call *call, PyObject *scope)
             call_end(call, NULL);
         }
         else {
-            call->task = Py_NewRef(task);
+            if (!call->ended) {
+                call->task = Py_NewRef(task);
+            }
             Py_DECREF(r);
         }
     }

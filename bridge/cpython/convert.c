@@ -173,6 +173,10 @@ headers_list(Link *link, unsigned count, Span span)
         }
         PyList_SET_ITEM(list, i, pair);
     }
+    if (span.at != span.end) {
+        Py_DECREF(list);
+        return corrupt("bytes behind its headers");
+    }
     return list;
 broken:
     Py_DECREF(list);
@@ -224,6 +228,9 @@ scope_from_record(Link *link, const Record *record, const uint8_t **body, uint32
     if (*body == NULL || span.at != span.end || f.body > WINDOW) {
         return corrupt("lengths that do not add up");
     }
+    if (f.type != 0 || f.version > 3 || f.secure > 1) {
+        return corrupt("a type or version that cannot be");
+    }
     *body_size = f.body;
     *is_head = f.method == 4 && memcmp(method, "HEAD", 4) == 0;
 
@@ -234,7 +241,7 @@ scope_from_record(Link *link, const Record *record, const uint8_t **body, uint32
     PyObject *versions[] = {state->s_v10, state->s_v11, state->s_v2, state->s_v3};
     Span header_span = {(const uint8_t *)headers, (const uint8_t *)headers + f.headers};
     if (put(scope, state->s_asgi, PyDict_Copy(link->asgi_versions)) < 0 ||
-        (f.version != 1 && PyDict_SetItem(scope, state->s_http_version, versions[f.version & 3]) < 0) ||
+        (f.version != 1 && PyDict_SetItem(scope, state->s_http_version, versions[f.version]) < 0) ||
         put(scope, state->s_server, server_address(link, server, f.server_host, f.server_port)) < 0 ||
         put(scope, state->s_client, client_address(link, client, f.client_host, f.client_port)) < 0 ||
         (f.secure && PyDict_SetItem(scope, state->s_scheme, state->s_https) < 0) ||

@@ -54,7 +54,7 @@ static const int SIGNALS_OF_FRONT[FRONT_SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIG
 
 /* Process-wide, since fork is: set in a forked child of an attached process. */
 static bool in_forked_child;
-static bool attached;
+static int attached; /* links that are open */
 static struct sigaction front_action[FRONT_SIGNALS];
 
 uint64_t
@@ -89,49 +89,19 @@ link_unusable(const Link *link)
     return NULL;
 }
 
-/* Room for a record in the out ring, or NULL: then drain() pays what is owed
- * when there is room again. */
-void *
-link_reserve(Link *link, uint64_t size)
-{
-    Ring *out = &link->memory.out;
-    void *room = ring_reserve(out, size);
-    if (room == NULL && !ring_wait_room(out, size)) {
-        room = ring_reserve(out, size);
-    }
-    return room;
-}
-
-void
-link_commit(Link *link, uint64_t size)
-{
-    Ring *out = &link->memory.out;
-    ring_commit(out, size);
-    if (ring_take(out->sleeps)) {
-        wake(link->front_fd);
-    }
-}
-
-bool
-link_plain(Link *link, uint8_t kind, const Call *call)
-{
-    Record *record = link_reserve(link, sizeof(Record));
-    if (record == NULL) {
-        return false;
-    }
-    *record = (Record){.size = sizeof(Record), .kind = kind, .slot = call->slot, .serial = call->serial};
-    link_commit(link, sizeof(Record));
-    return true;
-}
-
 static void
 control(Link *link, int kind, int value)
 {
-    PyObject *r = PyObject_CallFunction(link->control, "ii", kind, value);
+    if (link->control == NULL) { /* closed */
+        return;
+    }
+    PyObject *callback = Py_NewRef(link->control);
+    PyObject *r = PyObject_CallFunction(callback, "ii", kind, value);
     if (r == NULL) {
         PyErr_WriteUnraisable((PyObject *)link);
     }
     Py_XDECREF(r);
+    Py_DECREF(callback);
 }
 
 /* Memory was overwritten: says so, shows the record, and reads no further. */
@@ -147,7 +117,75 @@ fatal(Link *link, const char *what, const Record *record)
         }
     }
     fflush(stderr);
+    if (PyErr_Occurred()) {
+        PyErr_WriteUnraisable((PyObject *)link);
+    }
     control(link, CONTROL_FATAL, 1);
+}
+
+/* Room for a record in the out ring, or NULL: then drain() pays what is owed
+ * when there is room again. */
+void *
+link_reserve(Link *link, uint64_t size)
+{
+    if (link->closed || link->broken || in_forked_child) {
+        return NULL;
+    }
+    Ring *out = &link->memory.out;
+    void *room = ring_reserve(out, size);
+    if (room == NULL && !ring_wait_room(out, size)) {
+        room = ring_reserve(out, size);
+    }
+    if (room == NULL && out->mine - out->theirs > out->size) {
+        fatal(link, "the cursors of the out ring contradict each other", NULL);
+    }
+    return room;
+}
+
+void
+link_commit(Link *link, uint64_t size)
+{
+    Ring *out = &link->memory.out;
+    ring_commit(out, size);
+    if (ring_take(out->sleeps)) {
+        wake(link->front_fd);
+    }
+}
+
+/* Keeps object alive until the front has read the record committed last. */
+void
+link_lend(Link *link, PyObject *object)
+{
+    unsigned at = (link->first_loan + link->loan_count++) % LOANS;
+    link->loans[at] = (Loan){link->memory.out.mine, Py_NewRef(object)};
+    /* To be woken when it has been read, for nothing else may happen for long. */
+    atomic_store(link->memory.out.waits, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    link_reclaim(link);
+}
+
+/* Lets go of what the front has read. */
+void
+link_reclaim(Link *link)
+{
+    uint64_t head = atomic_load_explicit(link->memory.out.head, memory_order_acquire);
+    while (link->loan_count > 0 && link->loans[link->first_loan].position <= head) {
+        Py_DECREF(link->loans[link->first_loan].object); /* bytes: runs no code */
+        link->first_loan = (link->first_loan + 1) % LOANS;
+        link->loan_count--;
+    }
+}
+
+bool
+link_plain(Link *link, uint8_t kind, const Call *call)
+{
+    Record *record = link_reserve(link, sizeof(Record));
+    if (record == NULL) {
+        return false;
+    }
+    *record = (Record){.size = sizeof(Record), .kind = kind, .slot = call->slot, .serial = call->serial};
+    link_commit(link, sizeof(Record));
+    return true;
 }
 
 /* ------------------------------------------------------------------- drain */
@@ -181,109 +219,130 @@ reach(Link *link, uint32_t slot)
     return 0;
 }
 
-/* Opens a call. Releases the record before the application runs. */
-static void
+/* Opens a call. Releases the record before the application runs. False if
+ * that must be tried again when the out ring has room. */
+static bool
 open_call(Link *link, const Record *record)
 {
     Call *call = NULL;
     PyObject *scope = NULL;
     const uint8_t *body;
     uint32_t body_size, size = record->size;
+    if (record->slot < link->call_count && link->calls[record->slot] != NULL) {
+        fatal(link, "the front opened a call in a slot that is in use", record);
+        return true;
+    }
     if (reach(link, record->slot) == 0) {
         call = call_new(link, record->slot, record->serial);
     }
     if (call != NULL) {
         scope = scope_from_record(link, record, &body, &body_size, &call->is_head);
     }
-    if (scope != NULL) {
-        call->body_more = true;
-        call_body(call, body, body_size, (record->flags & FLAG_MORE) != 0);
-    }
-    if (link->calls != NULL && record->slot < link->call_count && link->calls[record->slot] != NULL) {
-        PyErr_SetString(PyExc_SystemError, "BUG: goasgi: the front opened a call in a slot that is in use");
-    }
-    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_SystemError)) {
-        PyErr_WriteUnraisable((PyObject *)link);
-        Py_XDECREF(scope);
-        Py_XDECREF(call);
-        fatal(link, "a request record does not add up", record);
-        return;
-    }
-    if (scope == NULL) { /* no memory: the front answers 500 */
-        PyErr_WriteUnraisable((PyObject *)link);
-        Record *end = link_reserve(link, sizeof(Record));
-        if (end != NULL) {
-            *end = (Record){.size = sizeof(Record), .kind = REC_END, .slot = record->slot, .serial = record->serial};
-            link_commit(link, sizeof(Record));
+    if (scope == NULL) {
+        if (PyErr_ExceptionMatches(PyExc_SystemError)) {
+            fatal(link, "a request record does not add up", record);
+            Py_XDECREF(call);
+            return true;
         }
+        /* No memory: the front answers 500. */
         Py_XDECREF(call);
+        Record *end = link_reserve(link, sizeof(Record));
+        if (end == NULL) {
+            PyErr_Clear();
+            return false;
+        }
+        *end = (Record){.size = sizeof(Record), .kind = REC_END, .slot = record->slot, .serial = record->serial};
+        link_commit(link, sizeof(Record));
         ring_release(&link->memory.in, size);
-        return;
+        PyErr_WriteUnraisable((PyObject *)link);
+        return true;
     }
+    call->body_more = true;
+    int outcome = call_body(call, body, body_size, (record->flags & FLAG_MORE) != 0);
     ring_release(&link->memory.in, size);
     Py_INCREF(call);
     link->calls[call->slot] = call; /* takes over the first reference */
+    call_body_came(call, outcome);
     call_run(call, scope);
     Py_DECREF(call);
     Py_DECREF(scope);
+    return true;
 }
 
-/* Handles one record and releases it. */
-static void
+/* Handles one record and releases it, before any Python code runs: that may
+ * fork, or close the link. False if there was no room to answer: the record
+ * stays, and drain() comes back to it. */
+static bool
 handle(Link *link, const Record *record)
 {
-    uint32_t size = record->size;
     if (record->kind == REC_OPEN) {
-        open_call(link, record);
-        return;
+        return open_call(link, record);
     }
+    const Record r = *record;
     const uint8_t *data = (const uint8_t *)(record + 1);
+    uint32_t rest = r.size - (uint32_t)sizeof(Record), credit = 0;
     Call *call = find(link, record);
-    Py_XINCREF(call);
-    switch (record->kind) {
+    const char *wrong = NULL;
+    int outcome = 0;
+    switch (r.kind) {
     case REC_BODY:
-        if (call != NULL) {
-            call_body(call, data, size - (uint32_t)sizeof(Record), (record->flags & FLAG_MORE) != 0);
+        if (call != NULL && (outcome = call_body(call, data, rest, (r.flags & FLAG_MORE) != 0)) > 0) {
+            /* The front keeps to the credit; what is beyond it would be unbounded. */
+            wrong = "the front sent more of a request body than it had credit for";
         }
         break;
-    case REC_CREDIT: {
-        uint32_t n;
-        if (size != sizeof(Record) + sizeof(n)) {
-            fatal(link, "a credit record has a wrong length", record);
+    case REC_CREDIT:
+        if (rest != sizeof(credit)) {
+            wrong = "a credit record has a wrong length";
             break;
         }
-        memcpy(&n, data, sizeof(n));
-        if (call != NULL) {
-            if (n > WINDOW - call->credit) {
-                fatal(link, "a credit record goes beyond the window", record);
-                break;
-            }
-            call->credit += n;
-            queue_wake(&call->senders, false);
+        memcpy(&credit, data, sizeof(credit));
+        if (call != NULL && credit > WINDOW - call->credit) {
+            wrong = "a credit record goes beyond the window";
         }
         break;
-    }
     case REC_DISCONNECT:
-        if (call != NULL) {
-            call_disconnect(call, record->aux != 0);
-        }
-        break;
     case REC_CANCEL:
-        if (call != NULL) {
-            call_cancel(call);
-        }
-        break;
     case REC_STOP:
-        control(link, CONTROL_STOP, 0);
-        break;
     case REC_SIGNAL:
-        control(link, CONTROL_SIGNAL, record->aux);
+        if (rest != 0) {
+            wrong = "a record has a length that cannot be";
+        }
         break;
     default:
-        fatal(link, "a record is of unknown kind", record);
+        wrong = "a record is of unknown kind";
     }
-    Py_XDECREF(call);
-    ring_release(&link->memory.in, size);
+    if (wrong != NULL) {
+        fatal(link, wrong, record);
+        return true;
+    }
+    ring_release(&link->memory.in, r.size);
+    if (r.kind == REC_STOP) {
+        control(link, CONTROL_STOP, 0);
+    }
+    else if (r.kind == REC_SIGNAL) {
+        control(link, CONTROL_SIGNAL, r.aux);
+    }
+    if (call == NULL) {
+        return true;
+    }
+    Py_INCREF(call);
+    switch (r.kind) {
+    case REC_BODY:
+        call_body_came(call, outcome);
+        break;
+    case REC_CREDIT:
+        call->credit += credit;
+        queue_wake(&call->senders, false);
+        break;
+    case REC_DISCONNECT:
+        call_disconnect(call, r.aux != 0);
+        break;
+    case REC_CANCEL:
+        call_cancel(call);
+    }
+    Py_DECREF(call);
+    return true;
 }
 
 /* Pays what calls owe the front, now that there may be room. */
@@ -309,19 +368,30 @@ drain(Link *link)
 {
     const char *unusable = link_unusable(link);
     if (unusable != NULL || !link->started) {
-        PyErr_Format(PyExc_RuntimeError, "drain(): %s", unusable != NULL ? unusable : "the link has not been started");
+        if (link->broken || link->closed) {
+            Py_RETURN_NONE; /* a wake-up that came late */
+        }
+        PyErr_Format(PyExc_RuntimeError, "drain(): %s", !link->started ? "the link has not been started" : unusable);
         return NULL;
     }
     Ring *in = &link->memory.in;
     uint64_t began = link->slice = now_ns();
+    if (link->loan_count > 0) {
+        link_reclaim(link);
+    }
     if (link->owing != NULL) {
         settle(link);
     }
-    for (unsigned n = 1; !link->broken && !link->closed; n++) {
+    for (unsigned n = 1; !link->broken && !link->closed && !in_forked_child; n++) {
         int64_t ready = ring_ready(in);
         if (ready == 0) {
             if (ring_take(in->waits)) {
                 wake(link->front_fd);
+            }
+            if (link->loan_count > 0) {
+                atomic_store(link->memory.out.waits, 1); /* to be woken when it has been read */
+                atomic_thread_fence(memory_order_seq_cst);
+                link_reclaim(link);
             }
             if (ring_sleep(in)) {
                 Py_RETURN_NONE;
@@ -337,8 +407,10 @@ drain(Link *link)
             fatal(link, "a record of the in ring has a size that cannot be", record);
             break;
         }
-        handle(link, record);
-        if ((n & 7) == 0 && now_ns() - began > DRAIN_NS) {
+        if (!handle(link, record)) {
+            break; /* the front wakes us when it has made room */
+        }
+        if ((n & 7) == 0 && !link->closed && !in_forked_child && now_ns() - began > DRAIN_NS) {
             if (ring_take(in->waits)) {
                 wake(link->front_fd);
             }
@@ -403,7 +475,7 @@ link_signals(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
 static void
 after_fork_in_child(void)
 {
-    if (!attached) {
+    if (attached == 0) {
         return;
     }
     in_forked_child = true;
@@ -437,7 +509,7 @@ link_start(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "start(): state is a dict or None");
         return NULL;
     }
-    if (link->started || link->closed) {
+    if (link->loop != NULL || link->closed) {
         PyErr_SetString(PyExc_RuntimeError, "start(): the link has been started already");
         return NULL;
     }
@@ -451,7 +523,9 @@ link_start(PyObject *self, PyObject *args)
     link->thread = PyThread_get_thread_ident();
     link->create_future = PyObject_GetAttr(loop, link->state->s_create_future);
     link->again = PyCFunction_New(&again_method, self);
-    if (link->create_future == NULL || link->again == NULL || convert_start(link, root_path) < 0) {
+    link->task_keywords = Py_BuildValue("{sOsO}", "loop", loop, "eager_start", Py_True);
+    if (link->create_future == NULL || link->again == NULL || link->task_keywords == NULL ||
+        convert_start(link, root_path) < 0) {
         return NULL;
     }
     link->started = true;
@@ -494,6 +568,9 @@ link_post(PyObject *self, PyObject *args)
         if (PyErr_CheckSignals() < 0) {
             return NULL;
         }
+        if (in_forked_child || link->closed || link->broken) {
+            Py_RETURN_FALSE;
+        }
     }
     *record = (Record){
         .size = (uint32_t)total, .kind = REC_CONTROL, .aux = (uint16_t)kind, .slot = (uint32_t)status, .serial = 0};
@@ -506,6 +583,7 @@ static void
 link_detach(Link *link)
 {
     link->closed = true;
+    attached--;
     Call *owing = link->owing;
     link->owing = NULL;
     while (owing != NULL) {
@@ -523,7 +601,8 @@ link_detach(Link *link)
             Py_DECREF(call);
         }
     }
-    if (!in_forked_child) {
+    if (!in_forked_child && link->memory.header != NULL) {
+        link_reclaim(link); /* what the front may still be reading stays alive for good */
         memory_unmap(&link->memory);
     }
 }
@@ -558,6 +637,7 @@ link_dealloc(PyObject *self)
     Py_XDECREF(link->report);
     Py_XDECREF(link->control);
     Py_XDECREF(link->create_future);
+    Py_XDECREF(link->task_keywords);
     Py_XDECREF(link->again);
     type->tp_free(self);
     Py_DECREF(type);
@@ -650,7 +730,7 @@ attach(PyObject *module, PyObject *args)
         goto failed;
     }
     link->closed = false;
-    attached = true;
+    attached++;
     Py_XDECREF(link_mark_signals(NULL, NULL));
     return (PyObject *)link;
 failed:
@@ -665,6 +745,28 @@ import_attribute(const char *module, const char *attribute)
     PyObject *m = PyImport_ImportModule(module);
     PyObject *value = m == NULL ? NULL : PyObject_GetAttrString(m, attribute);
     Py_XDECREF(m);
+    return value;
+}
+
+/* What iscoroutinefunction() looks for in a callable that is not a function, or
+ * None: under a private name, which may go away. */
+static PyObject *
+coroutine_mark(PyObject *function)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyObject *mark = import_attribute("inspect", "markcoroutinefunction");
+    PyObject *r = mark == NULL ? NULL : PyObject_CallOneArg(mark, function);
+    PyObject *value = r == NULL ? NULL : PyObject_GetAttrString(function, "_is_coroutine_marker");
+    Py_XDECREF(mark);
+    Py_XDECREF(r);
+#else
+    (void)function;
+    PyObject *value = import_attribute("asyncio.coroutines", "_is_coroutine");
+#endif
+    if (value == NULL) {
+        PyErr_Clear();
+        return Py_NewRef(Py_None);
+    }
     return value;
 }
 
@@ -693,16 +795,10 @@ bridge_exec(PyObject *module)
     }
     state->client_disconnected = PyErr_NewExceptionWithDoc(
         "goasgi.ClientDisconnected", "send() of a request whose client has left.", PyExc_OSError, NULL);
-    state->task_type = import_attribute("asyncio", "Task");
+    state->task_type = (PyTypeObject *)import_attribute("asyncio", "Task");
     state->current_task = import_attribute("asyncio", "current_task");
     state->iscoroutine = import_attribute("asyncio", "iscoroutine");
-    state->task_keywords = Py_BuildValue("(ss)", "loop", "eager_start");
     state->empty_bytes = PyBytes_FromStringAndSize(NULL, 0);
-    state->coroutine_mark = import_attribute("inspect", "_is_coroutine_mark");
-    if (state->coroutine_mark == NULL) { /* CPython 3.11 */
-        PyErr_Clear();
-        state->coroutine_mark = Py_NewRef(Py_None);
-    }
     PyObject *globals = PyDict_New();
     PyObject *r = globals == NULL ? NULL
                                   : PyRun_String("async def as_coroutine(awaitable):\n    return await awaitable\n",
@@ -710,8 +806,11 @@ bridge_exec(PyObject *module)
     state->as_coroutine = r == NULL ? NULL : Py_XNewRef(PyDict_GetItemString(globals, "as_coroutine"));
     Py_XDECREF(r);
     Py_XDECREF(globals);
+    if (state->as_coroutine != NULL) {
+        state->coroutine_mark = coroutine_mark(state->as_coroutine);
+    }
     if (state->client_disconnected == NULL || state->task_type == NULL || state->current_task == NULL ||
-        state->iscoroutine == NULL || state->task_keywords == NULL || state->empty_bytes == NULL ||
+        state->iscoroutine == NULL || state->empty_bytes == NULL ||
         state->as_coroutine == NULL) {
         return -1;
     }
@@ -752,7 +851,6 @@ bridge_clear(PyObject *module)
     Py_CLEAR(state->current_task);
     Py_CLEAR(state->iscoroutine);
     Py_CLEAR(state->as_coroutine);
-    Py_CLEAR(state->task_keywords);
     Py_CLEAR(state->empty_bytes);
     Py_CLEAR(state->coroutine_mark);
     Py_CLEAR(state->request_empty);

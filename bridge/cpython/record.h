@@ -13,6 +13,7 @@
 enum {
     OFF_MAGIC = 0,
     OFF_SIZE = 8,
+    OFF_PROCESS = 16,
     OFF_IN = 64,
     OFF_OUT = 320,
     RINGS_OFFSET = 4096,
@@ -28,7 +29,8 @@ enum { REC_OPEN = 1, REC_BODY, REC_CREDIT, REC_DISCONNECT, REC_CANCEL, REC_STOP,
 /* Records of the out ring, to the front. */
 enum { REC_START = 1, REC_PART, REC_TAKEN, REC_WANT, REC_END, REC_CONTROL };
 
-enum { FLAG_MORE = 1 };
+/* FLAG_LENT: instead of the body stands where it is, a Lent. */
+enum { FLAG_MORE = 1, FLAG_LENT = 2 };
 
 enum { SAME_PATH = -1, KNOWN_NAME = 0x8000 };
 
@@ -70,14 +72,21 @@ typedef struct {
     uint32_t reserved;
 } StartFields;
 
+/* Body bytes that stay where they are, in the process that both sides share. */
+typedef struct {
+    uint64_t address;
+    uint64_t size;
+} Lent;
+
 _Static_assert(sizeof(Record) == 16, "record.go: headerSize");
 _Static_assert(sizeof(OpenFields) == 40, "record.go: openSize");
 _Static_assert(sizeof(StartFields) == 16, "record.go: startSize");
 
 enum {
-    WINDOW = 64 << 10,    /* asgi.Window */
+    WINDOW = 128 << 10,   /* asgi.Window */
     MAX_SLOTS = 1 << 17,  /* asgi.MaxSlots */
-    MAX_HEAD = 192 << 10, /* the headers of a response; a record is at most RingSize/4 */
+    MAX_RECORD = 256 << 10,                /* a quarter of the ring */
+    MAX_HEAD = MAX_RECORD - WINDOW - 1024, /* the headers of a response, so that a part fits behind them */
 };
 
 #endif

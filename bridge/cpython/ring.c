@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void
 ring_init(Ring *r, uint8_t *cursors, uint8_t *data, uint64_t size)
@@ -55,16 +56,18 @@ memory_map(Memory *m, int fd)
         return "the link's memory cannot be mapped";
     }
     madvise(header, RINGS_OFFSET, MADV_DONTFORK);
-    uint64_t magic, size;
+    uint64_t magic, size, process;
     memcpy(&magic, header + OFF_MAGIC, sizeof(magic));
     memcpy(&size, header + OFF_SIZE, sizeof(size));
-    if (magic != LAYOUT_MAGIC || size < 65536 || size > (UINT64_C(1) << 30) || (size & (size - 1)) != 0 ||
+    memcpy(&process, header + OFF_PROCESS, sizeof(process));
+    if (magic != LAYOUT_MAGIC || size < 4 * MAX_RECORD || size > (UINT64_C(1) << 30) || (size & (size - 1)) != 0 ||
         (uint64_t)st.st_size != RINGS_OFFSET + 2 * size) {
         munmap(header, RINGS_OFFSET);
         return "the link's memory was laid out by another version of goasgi";
     }
     m->header = header;
     m->size = size;
+    m->in_process = process == (uint64_t)getpid();
     uint8_t *in = map_twice(fd, RINGS_OFFSET, size);
     uint8_t *out = in == MAP_FAILED ? MAP_FAILED : map_twice(fd, RINGS_OFFSET + (off_t)size, size);
     if (out == MAP_FAILED) {

@@ -21,7 +21,8 @@ typedef struct {
 /* The mapping of a link's memory. */
 typedef struct {
     uint8_t *header;
-    uint64_t size; /* of a ring */
+    uint64_t size;   /* of a ring */
+    bool in_process; /* the front is in this process */
     Ring in, out;
 } Memory;
 

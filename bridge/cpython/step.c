@@ -38,6 +38,9 @@ static const uint64_t SLICE_NS = 5000000;
  * is left for others. */
 enum { MAX_PART = 64 << 10 };
 
+/* From this size on a body part is lent to the front instead of copied. */
+enum { LEND_MIN = 16 << 10 };
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
@@ -84,25 +87,47 @@ dequeue(Step *step)
     queue_wake(queue, false);
 }
 
-/* Completes the future of the step that is next, or of all. */
+static void
+complete_future(Step *step)
+{
+    State *state = step->call->link->state;
+    PyObject *future = Py_NewRef(step->future);
+    /* set_result only schedules callbacks: no step runs in here. */
+    PyObject *done = PyObject_CallMethodNoArgs(future, state->s_done);
+    if (done == Py_False) {
+        PyObject *r = PyObject_CallMethodOneArg(future, state->s_set_result, Py_None);
+        Py_XDECREF(r);
+    }
+    Py_XDECREF(done);
+    if (PyErr_Occurred()) {
+        PyErr_WriteUnraisable(future);
+    }
+    Py_DECREF(future);
+}
+
+/* Completes the future of the step that is next, or of all. An exception that
+ * is being raised stays. The caller owns the call. */
 void
 queue_wake(Queue *queue, bool all)
 {
-    for (Step *step = queue->first; step != NULL; step = all ? step->next : NULL) {
-        if (step->future == NULL) {
-            continue;
+    Step *step = queue->first;
+    if (step == NULL || (!all && step->future == NULL)) {
+        return;
+    }
+    PyObject *raised = take_exception();
+    /* The loop's call_soon() may be Python code, in which other steps go away. */
+    Py_INCREF(step);
+    while (step != NULL) {
+        if (step->future != NULL) {
+            complete_future(step);
         }
-        State *state = step->call->link->state;
-        /* set_result only schedules callbacks: no step runs in here. */
-        PyObject *done = PyObject_CallMethodNoArgs(step->future, state->s_done);
-        if (done == Py_False) {
-            PyObject *r = PyObject_CallMethodOneArg(step->future, state->s_set_result, Py_None);
-            Py_XDECREF(r);
-        }
-        Py_XDECREF(done);
-        if (PyErr_Occurred()) {
-            PyErr_WriteUnraisable(step->future);
-        }
+        Step *next = !all ? NULL : step->queued ? step->next : queue->first;
+        Py_XINCREF(next);
+        Py_DECREF(step);
+        step = next;
+    }
+    if (raised != NULL) {
+        PyErr_SetRaisedException(raised);
     }
 }
 
@@ -123,13 +148,13 @@ finish(Step *step)
         return;
     }
     step->state = STEP_DONE;
+    dequeue(step);
     if (step->begun && step->body != NULL && step->offset < step->view.len) {
         /* A part of the body is lost: the response cannot be completed. */
         step->call->gone = true;
         queue_wake(&step->call->receivers, true);
         queue_wake(&step->call->senders, true);
     }
-    dequeue(step);
     release_body(step);
     Py_CLEAR(step->message);
     Py_CLEAR(step->future);
@@ -234,7 +259,7 @@ static PySendResult
 receive_step(Step *step, PyObject **result)
 {
     Call *call = step->call;
-    bool over = call->gone || call->order == COMPLETE || call->ended;
+    bool over = call->gone || call->complete || call->ended;
     bool request = !over && (call->part != NULL || (!call->body_more && !call->body_ended));
     if (!over && !its_turn(&call->receivers, step)) {
         return suspend(step, result);
@@ -270,10 +295,8 @@ message_type(Step *step)
             PyErr_SetString(PyExc_KeyError, "type");
         }
     }
-    else if (PyMapping_Check(step->message) && !PySequence_Check(step->message)) {
-        type = PyObject_GetItem(step->message, state->s_type);
-    }
-    else if (PyDict_Check(step->message)) {
+    else if (PyMapping_Check(step->message) && !PyList_Check(step->message) && !PyTuple_Check(step->message) &&
+             !PyUnicode_Check(step->message) && !PyBytes_Check(step->message)) {
         type = PyObject_GetItem(step->message, state->s_type);
     }
     else {
@@ -335,8 +358,10 @@ begin_body(Step *step)
         body = Py_NewRef(state->empty_bytes);
     }
     if (PyUnicode_Check(body) || PyObject_GetBuffer(body, &step->view, PyBUF_SIMPLE) < 0) {
-        PyErr_Format(PyExc_TypeError, "the \"body\" of http.response.body is bytes; got %.200s",
-                     Py_TYPE(body)->tp_name);
+        if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_BufferError)) {
+            PyErr_Format(PyExc_TypeError, "the \"body\" of http.response.body is bytes; got %.200s",
+                         Py_TYPE(body)->tp_name);
+        }
         Py_DECREF(body);
         return -1;
     }
@@ -362,6 +387,20 @@ begin_body(Step *step)
     return 0;
 }
 
+/* Whether a record may refer to the memory of body instead of holding a copy:
+ * it cannot change, and the front is in this process. */
+static bool
+may_lend(Link *link, PyObject *body)
+{
+    if (!link->memory.in_process || !PyBytes_CheckExact(body)) {
+        return false;
+    }
+    if (link->loan_count == LOANS) {
+        link_reclaim(link);
+    }
+    return link->loan_count < LOANS;
+}
+
 /* Passes on what room and credit allow. 1: all of it; 0: the rest must wait. */
 static int
 pass_body(Step *step)
@@ -382,7 +421,9 @@ pass_body(Step *step)
         if (!start && part == 0 && step->more) {
             return 1; /* an empty part says nothing */
         }
-        uint64_t size = sizeof(Record) + (uint64_t)part + (start ? sizeof(StartFields) + call->head_size : 0);
+        bool lend = part >= LEND_MIN && may_lend(link, step->body);
+        uint64_t size = sizeof(Record) + (lend ? sizeof(Lent) : (uint64_t)part) +
+                        (start ? sizeof(StartFields) + call->head_size : 0);
         Record *record = link_reserve(link, size);
         if (record == NULL) {
             call_owe(call, OWE_ROOM);
@@ -393,14 +434,14 @@ pass_body(Step *step)
         *record = (Record){
             .size = (uint32_t)size,
             .kind = start ? REC_START : REC_PART,
-            .flags = more ? FLAG_MORE : 0,
+            .flags = (uint8_t)((more ? FLAG_MORE : 0) | (lend ? FLAG_LENT : 0)),
             .aux = start ? call->status : 0,
             .slot = call->slot,
             .serial = call->serial,
         };
         uint8_t *data = (uint8_t *)(record + 1);
         if (start) {
-            StartFields fields = {call->header_count, call->head_size, (uint32_t)part, 0};
+            StartFields fields = {call->header_count, call->head_size, lend ? 0 : (uint32_t)part, 0};
             memcpy(data, &fields, sizeof(fields));
             data += sizeof(fields);
             if (call->head_size > 0) {
@@ -411,10 +452,18 @@ pass_body(Step *step)
             call->head = NULL;
             call->head_sent = true;
         }
-        if (part > 0) {
-            memcpy(data, (const char *)step->view.buf + step->offset, (size_t)part);
+        const char *from = (const char *)step->view.buf + step->offset;
+        if (lend) {
+            Lent lent = {(uint64_t)(uintptr_t)from, (uint64_t)part};
+            memcpy(data, &lent, sizeof(lent));
+        }
+        else if (part > 0) {
+            memcpy(data, from, (size_t)part);
         }
         link_commit(link, size);
+        if (lend) {
+            link_lend(link, step->body);
+        }
         call->credit -= (uint32_t)part;
         step->offset += part;
         if (last) {
@@ -428,7 +477,7 @@ send_step(Step *step, PyObject **result)
 {
     Call *call = step->call;
     State *state = call->link->state;
-    if (call->gone || (call->ended && call->order != COMPLETE)) {
+    if (call->gone || (call->ended && !call->complete)) {
         PyErr_SetString(state->client_disconnected,
                         call->ended ? "the application has ended this request" : "the client has disconnected");
         return fail(step);
@@ -437,6 +486,8 @@ send_step(Step *step, PyObject **result)
         if (!its_turn(&call->senders, step)) {
             return suspend(step, result);
         }
+        /* Messages and headers may be Python code, which may step others. */
+        enqueue(step);
         PyObject *type = message_type(step);
         if (type == NULL) {
             return fail(step);
@@ -477,6 +528,7 @@ send_step(Step *step, PyObject **result)
         return suspend(step, result);
     }
     if (!step->more) {
+        call->complete = !step->short_body;
         queue_wake(&call->receivers, true); /* http.disconnect for who waits */
     }
     if (step->short_body) {
@@ -776,7 +828,11 @@ channel_mark(PyObject *self, void *Py_UNUSED(closure))
 static PyGetSetDef channel_getset[] = {
     {"__name__", channel_name, NULL, NULL, NULL},
     {"__qualname__", channel_name, NULL, NULL, NULL},
-    {"_is_coroutine_mark", channel_mark, NULL, "for inspect.iscoroutinefunction()", NULL},
+#if PY_VERSION_HEX >= 0x030C0000
+    {"_is_coroutine_marker", channel_mark, NULL, "for inspect.iscoroutinefunction()", NULL},
+#else
+    {"_is_coroutine", channel_mark, NULL, "for asyncio.iscoroutinefunction()", NULL},
+#endif
     {NULL, NULL, NULL, NULL, NULL},
 };
 
