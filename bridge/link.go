@@ -328,6 +328,4 @@ func (l *Link) Sleep() bool {
 func (l *Link) Awake() {
 	l.out.sleeps.Store(0)
 	l.full = false
-	var b [8]byte
-	unix.Read(l.front, b[:])
 }

@@ -173,8 +173,10 @@ type Port interface {
 	// The loop calls it after a batch.
 	Flush()
 
-	// FD is a file descriptor that is readable when, after a call of Sleep that
-	// returned true, there is an event to poll or room that was missing before.
+	// FD is a file descriptor on which epoll reports an edge when, after a call
+	// of Sleep that returned true, there is an event to poll or room that was
+	// missing before. The loop registers it edge-triggered and never reads it,
+	// which saves a system call for each wake-up.
 	FD() int
 
 	// Sleep announces that the loop is about to wait on FD. It returns false

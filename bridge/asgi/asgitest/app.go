@@ -139,7 +139,6 @@ type Call struct {
 	left      bool
 	gone      bool
 	cancelled bool
-	started   bool
 	complete  bool
 	wanted    bool
 	ended     bool // the handler has returned
@@ -367,8 +366,6 @@ func (a *App) Awake() {
 	defer a.mu.Unlock()
 	a.sleeps = false
 	a.noRoom = a.noRoom && a.full
-	var b [8]byte
-	unix.Read(a.fd, b[:])
 }
 
 // Receive waits for the next message, as ASGI's receive() does: parts of the
