@@ -1,0 +1,5 @@
+import functools
+
+import lookup
+
+application = functools.partial(lookup.answer, b"application")
