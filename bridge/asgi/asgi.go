@@ -35,7 +35,7 @@
 package asgi
 
 // Window is the byte credit of a call in each direction.
-const Window = 128 << 10
+const Window = 64 << 10
 
 // MaxSlots bounds the calls that live at once on one Port: slots of an [ID]
 // are below it.
@@ -170,7 +170,8 @@ type Port interface {
 	Poll(h Handler, limit int) int
 
 	// Flush wakes the application if it sleeps and anything was passed since.
-	// The loop calls it after a batch.
+	// The loop calls it after a batch. Credit alone may wait for a few batches,
+	// or until Sleep.
 	Flush()
 
 	// FD is a file descriptor on which epoll reports an edge when, after a call

@@ -83,7 +83,7 @@ _Static_assert(sizeof(OpenFields) == 40, "record.go: openSize");
 _Static_assert(sizeof(StartFields) == 16, "record.go: startSize");
 
 enum {
-    WINDOW = 128 << 10,   /* asgi.Window */
+    WINDOW = 64 << 10,    /* asgi.Window */
     MAX_SLOTS = 1 << 17,  /* asgi.MaxSlots */
     MAX_RECORD = 256 << 10,                /* a quarter of the ring */
     MAX_HEAD = MAX_RECORD - WINDOW - 1024, /* the headers of a response, so that a part fits behind them */
