@@ -82,16 +82,17 @@ demo: build/installed-$(call label,$(MAIN)) build/demo-$(call label,$(MAIN)) ## 
 
 # --------------------------------------------------------------------- tests
 
-.PHONY: test test-go test-c test-python test-pythons
-test: test-go test-c test-python test-pythons ## Set everything up and run all tests.
+.PHONY: test test-go test-python test-c test-pythons
+test: test-go test-python test-c test-pythons ## Set everything up and run all tests.
 
 test-go: build/python-$(call label,$(MAIN)) ## Test the Go packages.
 	CGO_ENABLED=0 go test ./server/... ./bridge ./bridge/asgi/... ./cmd/cli/...
 	$(GO) vet ./...
 	$(GO) test -race ./...
 
-# The C under AddressSanitizer and UBSan, in an environment of its own.
-test-c: build/sanitized-$(call label,$(MAIN)) build/requirements-$(call label,$(MAIN)) ## Test the C with sanitizers, end to end.
+# The C without Go, then end to end under AddressSanitizer and UBSan in an environment of its own.
+test-c: build/sanitized-$(call label,$(MAIN)) build/requirements-$(call label,$(MAIN)) ## Test the C, alone and with sanitizers.
+	tests/bridge/run.sh $(CURDIR)/$(VENV)/bin/python -q
 	cd tests && GOASGI="env LD_PRELOAD='$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)' \
 	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
 	    $(CURDIR)/.venv-sanitized/bin/goasgi" ../$(VENV)/bin/python -m pytest -q asgi $(ARGS)
@@ -109,7 +110,8 @@ test-python: build/installed-$(call label,$(MAIN)) build/requirements-$(call lab
 test-pythons: $(foreach p,$(OTHERS),test-$(call label,$p)) ## Try the wheel with every other Python of this machine.
 
 test-%: build/installed-% build/smoke-%
-	cd tests && ../.venv-$*/bin/python -m pytest -q python $(ARGS)
+	tests/bridge/run.sh $(CURDIR)/.venv-$*/bin/python -q
+	cd tests && ../.venv-$*/bin/python -m pytest -q python asgi/test_scope.py asgi/test_lifespan.py $(ARGS)
 
 .PHONY: bench
 bench: build/installed-$(call label,$(MAIN)) ## Measure against other servers.

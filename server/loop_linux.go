@@ -304,9 +304,9 @@ func (s *counters) publish(l *loop) {
 }
 
 // bufferSizes are the capacities that buffers have: a usual head and answer, a
-// big one, a window and what is around it, and more than that only for heads
-// and answers to pipelined requests.
-var bufferSizes = [...]int{4 << 10, 20 << 10, 72 << 10, 144 << 10, 288 << 10}
+// big one, half a window and a window with what is around them, and more than
+// that only for answers to pipelined requests.
+var bufferSizes = [...]int{4 << 10, 20 << 10, asgi.Window/2 + 8<<10, asgi.Window + 8<<10, 2*asgi.Window + 16<<10}
 
 // keepBuffers is how many bytes of each size a pool keeps.
 const keepBuffers = 2 << 20

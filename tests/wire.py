@@ -54,7 +54,7 @@ class Connection:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.timeout = timeout
         self.socket.settimeout(timeout)
-        self.buffer = b""
+        self.buffer = bytearray()  # what came and was not asked for yet
         self.ended = False
         try:
             self.socket.connect(address)
@@ -126,22 +126,23 @@ class Connection:
         while mark not in self.buffer:
             if not self.fill():
                 raise Closed(f"before {mark!r}; had {self.buffer[:300]!r}")
-        end = self.buffer.index(mark) + len(mark)
-        data, self.buffer = self.buffer[:end], self.buffer[end:]
-        return data
+        return self._take(self.buffer.index(mark) + len(mark))
 
     def exactly(self, n):
         while len(self.buffer) < n:
             if not self.fill():
                 raise Closed(f"{n - len(self.buffer)} bytes short")
-        data, self.buffer = self.buffer[:n], self.buffer[n:]
-        return data
+        return self._take(n)
 
     def rest(self):
         """All that comes until the server closes."""
         while self.fill():
             pass
-        data, self.buffer = self.buffer, b""
+        return self._take(len(self.buffer))
+
+    def _take(self, n):
+        data = bytes(self.buffer[:n])
+        del self.buffer[:n]  # of a bytearray, this moves nothing
         return data
 
     def silent(self, seconds):
@@ -175,34 +176,32 @@ class Connection:
             response = self.head()
         response.interim = interim
         coding, length = response.get("transfer-encoding"), response.get("content-length")
+        parts = []
         try:
             if method == "HEAD" or response.status in (101, 204, 304):
                 pass
             elif coding:
                 assert coding == "chunked" and length is None, response.headers
                 while size := int(self.until(b"\r\n"), 16):
-                    self._body(response, size)
+                    self._body(parts, size)
                     assert self.exactly(2) == b"\r\n"
                 assert self.until(b"\r\n") == b"\r\n"
             elif length is not None:
-                self._body(response, int(length))
+                self._body(parts, int(length))
             else:
-                response.body = self.rest()
+                parts.append(self.rest())
+            response.whole = True
         except Closed:
-            return response
-        response.whole = True
+            pass
+        response.body = b"".join(parts)
         return response
 
-    def _body(self, response, size):
-        parts = []
+    def _body(self, parts, size):
         while size:
             if not self.buffer and not self.fill():
-                response.body += b"".join(parts)
                 raise Closed(f"{size} bytes short")
-            part, self.buffer = self.buffer[:size], self.buffer[size:]
-            parts.append(part)
-            size -= len(part)
-        response.body += b"".join(parts)
+            parts.append(self._take(min(size, len(self.buffer))))
+            size -= len(parts[-1])
 
 
 def once(address, target="/", method="GET", **options):

@@ -148,12 +148,14 @@ def _attribute(name, module, attributes):
 
 def _offers(owner, wanted):
     """Which callables there are, the likeliest first, for an error message."""
+    module = inspect.ismodule(owner)
     names = []
-    for attribute, value in list(getattr(owner, "__dict__", {}).items()):
-        if attribute.startswith("_") or not callable(value):
+    for attribute in list(vars(owner)) if module else dir(owner):  # a module's in the order of its lines
+        value = inspect.getattr_static(owner, attribute, None)
+        if attribute.startswith("_") or not (callable(value) or isinstance(value, (classmethod, staticmethod))):
             continue
         imported = inspect.isclass(value) or inspect.isroutine(value)
-        if imported and inspect.ismodule(owner) and getattr(value, "__module__", None) != owner.__name__:
+        if imported and module and getattr(value, "__module__", None) != owner.__name__:
             continue
         names.append(attribute)
     if not names:

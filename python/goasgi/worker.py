@@ -66,7 +66,7 @@ class Worker:
         self._app = app
         self._log = Log(link, _bridge.LOG)
         self._process = os.getpid()
-        self._loop = None
+        self._loop = self._loop_name = None
         self._lifespan = None
         self._stop = None  # asyncio.Event: leave serve()
         self._serving = False
@@ -74,12 +74,11 @@ class Worker:
 
     def run(self):
         try:
-            self._loop, name = new_loop(self._config["loop"])
+            self._loop, self._loop_name = new_loop(self._config["loop"])
             asyncio.set_event_loop(self._loop)
             self._complete(self._start())
-            self._serving = True
-            self._link.post(_bridge.STARTED, 0, f"{python_version()}, {name}")
-            self._complete(self._serve())
+            if self._serving:
+                self._complete(self._serve())
         except StartupError as exc:
             status, text = exc.args
             self._end()
@@ -90,7 +89,7 @@ class Worker:
             self._log.error(f"BUG: {exc!r} in the worker\n{traceback.format_exc()}")
             self._status = EXIT_FAILURE
         self._end()
-        self._link.post(_bridge.STOPPED if self._serving else _bridge.FAILED, self._status, "")
+        self._link.post(_bridge.STOPPED, self._status, "")
         return self._status
 
     def _complete(self, coroutine):
@@ -122,17 +121,7 @@ class Worker:
         self._check_signals()
 
         self._lifespan = Lifespan(self._app, config["lifespan"], self._log, self._exit)
-        startup = asyncio.ensure_future(self._lifespan.startup())
-        stop = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait((startup, stop), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if self._stop.is_set():
-            startup.cancel()
-            raise StartupError(self._status, "")
-        if not startup.result():
-            raise StartupError(EXIT_STARTUP, "Application startup failed. Exiting.")
-        self._check_signals()
-
+        # Before startup, so that the front can stop one that does not end; it sends requests only after STARTED.
         self._link.start(
             self._loop,
             self._app,
@@ -144,6 +133,20 @@ class Worker:
             self._control,
         )
         self._loop.add_reader(self._link.fileno(), self._link.drain)
+        startup = asyncio.ensure_future(self._lifespan.startup())
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((startup, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not startup.done():
+            startup.cancel()
+            return
+        if not startup.result():
+            if self._stop.is_set():
+                return
+            raise StartupError(EXIT_STARTUP, "Application startup failed. Exiting.")
+        self._check_signals()
+        self._serving = True
+        self._link.post(_bridge.STARTED, 0, f"{python_version()}, {self._loop_name}")
 
     async def _serve(self):
         await self._stop.wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import threading
 
 import anyio
 import anyio.abc
@@ -101,12 +102,12 @@ async def anyio_cancel_scopes(scope, receive, send):
 
 async def anyio_to_thread(scope, receive, send):
     def work():
-        return anyio.from_thread.run(child), anyio.from_thread.run_sync(asyncio.current_task) is not None
+        return anyio.from_thread.run(child), anyio.from_thread.run_sync(threading.current_thread)
 
     async def child():
         return "child"
 
-    assert await anyio.to_thread.run_sync(work) == ("child", True)
+    assert await anyio.to_thread.run_sync(work) == ("child", threading.main_thread())
     await respond(send, "fine")
 
 

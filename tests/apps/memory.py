@@ -72,7 +72,7 @@ async def counts(scope, receive, send):
         gc.collect()
     by_type = {}
     for thing in gc.get_objects():
-        name = type(thing).__module__ + "." + type(thing).__qualname__
+        name = f"{type(thing).__module__}.{type(thing).__qualname__}"
         by_type[name] = by_type.get(name, 0) + 1
     answer = {
         "objects": sum(by_type.values()),

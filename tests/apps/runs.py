@@ -55,4 +55,4 @@ if __name__ == "__main__":
     elif way == "settings":
         goasgi.run("runs:app", port=port, access_log=False, header=["X-From: settings"])
     elif way == "fails":
-        goasgi.run("no_such_module:app", port=port)
+        sys.exit(goasgi.run("no_such_module:app", port=port))

@@ -32,7 +32,8 @@ def test_addresses(serve, host):
         server.host = "::1" if ":" in host else "127.0.0.1"
         server.wait_ready()
         assert wire.once((server.host, port)).body == b"hello"
-        assert f"[{host}]:{port}" in server.output() if ":" in host else f"{host}:{port}" in server.output()
+        shown = re.escape(f"[{host}]" if ":" in host else host)
+        server.wait_output(rf"http://({shown}|127\.0\.0\.1|\[::1\]):{port}\b")
     finally:
         server.kill()
 

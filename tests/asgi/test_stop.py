@@ -42,7 +42,7 @@ def test_event_stream_is_told_at_once(serve):
     server = serve("stopping:app")
     with wire.Connection(server.port) as connection:
         connection.request(target="/events")
-        connection.until(b"data: first\n\n")
+        connection.until(b"data: first\n\n\r\n")
         assert connection.silent(0.3), "the situation: the stream is open, its client listens"
         began = time.monotonic()
         server.send_signal(signal.SIGTERM)

@@ -481,6 +481,7 @@ def test_cancelled_receive_loses_nothing(loop, cancelled):
         await asyncio.sleep(0)
         for number in cancelled:
             tasks[number].cancel()
+        await asyncio.sleep(0)
         ready.set()
         while not got or got[-1]["more_body"]:
             left = [task for task in tasks if not task.cancelled()]

@@ -119,9 +119,10 @@ def test_plain_wsgi_function():
     assert "WSGI" in failure("lookup:wsgi")
 
 
-def test_factory_without_factory_flag_is_explained():
-    text = failure("lookup:factory")
-    assert "--factory" in text
+def test_factory_is_recognised_without_its_flag(serve):
+    server = serve("lookup:factory")
+    assert wire.once(server.port).body == b"made by a factory"
+    assert "--factory" in server.output()
 
 
 def test_factory_that_raises():

@@ -92,11 +92,14 @@ def round_of(server, count):
 
 
 def state(server):
-    """What is alive once everything that was begun is over."""
+    """What is alive once everything that was begun is over: when nothing changes any more."""
+
+    def counts():
+        return json.loads(wire.once(server.port, "/counts").body)
 
     def settled():
-        answer = json.loads(wire.once(server.port, "/counts").body)
-        return answer if answer["tasks"] <= 2 else None
+        one, two = counts(), counts()
+        return two if one["tasks"] == two["tasks"] <= 2 and one["objects"] == two["objects"] else None
 
     answer = wire.eventually(settled, "the tasks of clients that left are over", 60)
     return {**answer, "resident": server.resident(), "descriptors": server.descriptors()}

@@ -209,6 +209,8 @@ func (a *App) Open(id asgi.ID, scope *asgi.Scope, body []byte, more bool) bool {
 	defer a.mu.Unlock()
 	if old := a.calls[id.Slot]; old != nil {
 		a.Broken(fmt.Sprintf("slot %d opened with serial %d while serial %d lives", id.Slot, id.Serial, old.id.Serial))
+		old.gone, old.cancelled = true, true
+		old.changed.Broadcast()
 	}
 	if id.Slot >= asgi.MaxSlots {
 		a.Broken(fmt.Sprintf("slot %d", id.Slot))
@@ -301,7 +303,7 @@ func (a *App) Disconnect(id asgi.ID, gone bool) bool {
 		a.Broken(fmt.Sprintf("disconnect of call %v: said again", id))
 	}
 	c.left = true
-	c.gone = gone
+	c.gone = c.gone || gone
 	c.changed.Broadcast()
 	return true
 }
