@@ -229,7 +229,7 @@ func lent(body *[]byte, local bool) bool {
 		return false
 	}
 	address, size := native.Uint64(*body), native.Uint64((*body)[8:])
-	if address == 0 || size > asgi.Window {
+	if address == 0 || address >= 1<<48 || size > asgi.Window { // beyond it lies no memory of a process
 		return false
 	}
 	*body = unsafe.Slice(*(**byte)(unsafe.Pointer(&address)), size)

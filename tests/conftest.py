@@ -17,7 +17,9 @@ collect_ignore = [] if (JUDGE / "asgi_conformance.py").exists() else ["conforman
 def pytest_report_header():
     lines = [f"server: {' '.join(process.command())}"]
     if collect_ignore:
-        lines.append("left out: tests/conformance, because the outside judge is not there (CONFORMANCE names its folder)")
+        lines.append(
+            "left out: tests/conformance, because the outside judge is not there (CONFORMANCE names its folder)"
+        )
     return lines
 
 

@@ -17,7 +17,12 @@ async def use(scope, receive, send):
     """Uses what earlier requests left, whose slots may serve others by now."""
     results = []
     for kept_receive, kept_send, receiving, sending in KEPT:
-        for coroutine in (receiving, sending, kept_send({"type": "http.response.start", "status": 500}), kept_receive()):
+        for coroutine in (
+            receiving,
+            sending,
+            kept_send({"type": "http.response.start", "status": 500}),
+            kept_receive(),
+        ):
             try:
                 value = await asyncio.wait_for(coroutine, 5)
                 results.append((value or {}).get("type"))

@@ -38,7 +38,6 @@ def caught():
     return [name for name in ("SIGTERM", "SIGHUP", "SIGUSR2") if mask("SigCgt") >> (getattr(signal, name) - 1) & 1]
 
 
-
 def query(scope):
     return scope["query_string"].decode()
 
@@ -112,7 +111,9 @@ async def child_signals(scope, receive, send):
 
 async def child_blocked(scope, receive, send):
     """Signals that the child has blocked or ignores: none, or it could not be ended."""
-    await respond(send, await fork_in(lambda: [mask("SigBlk"), [n for n in (2, 15, 1, 12) if mask("SigIgn") >> (n - 1) & 1]]))
+    await respond(
+        send, await fork_in(lambda: [mask("SigBlk"), [n for n in (2, 15, 1, 12) if mask("SigIgn") >> (n - 1) & 1]])
+    )
 
 
 async def child_calls(scope, receive, send):

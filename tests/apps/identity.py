@@ -16,7 +16,9 @@ async def app(scope, receive, send):
         send,
         {
             "keys": all(a is b for a, b in zip(one, two)),
-            "constants": one["type"] is two["type"] and one["method"] is two["method"] and one["scheme"] is two["scheme"],
+            "constants": one["type"] is two["type"]
+            and one["method"] is two["method"]
+            and one["scheme"] is two["scheme"],
             "known names": all(a is b for a, b in zip(*names) if a != b"x-own"),
             "dicts": one is not two,
             "headers": one["headers"] is not two["headers"],

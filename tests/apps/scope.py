@@ -26,4 +26,3 @@ async def app(scope, receive, send):
         state["number"] += 1
         state["new"] = True
     await respond(send, {"scope": plain(scope), "types": types})
-

@@ -13,7 +13,13 @@ def tell(*words):
 
 async def events(scope, receive, send):
     """An event stream as sse-starlette makes them: it ends when its client leaves, else never."""
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream; charset=utf-8")]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-type", b"text/event-stream; charset=utf-8")],
+        }
+    )
     await send({"type": "http.response.body", "body": b"data: first\n\n", "more_body": True})
     while (event := await receive())["type"] == "http.request":
         pass

@@ -80,7 +80,7 @@ def test_frameworks_frames_stay(serve):
     assert wire.once(server.port).status == 500
     server.wait_output(r"ZeroDivisionError")
     assert "starlette" in server.output()
-    assert 'site-packages/goasgi' not in server.output()
+    assert "site-packages/goasgi" not in server.output()
     assert server.output().count("ZeroDivisionError") == 1
 
 

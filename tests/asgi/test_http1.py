@@ -103,7 +103,7 @@ def test_bodies_of_requests(connection, size, chunked):
 def test_chunks_with_extensions_and_trailers(connection):
     connection.send(
         b"POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: Chunked\r\n\r\n"
-        b"3;name=value\r\none\r\n0003\r\ntwo\r\n5;a=\"b\"\r\nthree\r\n0\r\nX-Trailer: 1\r\n\r\n"
+        b'3;name=value\r\none\r\n0003\r\ntwo\r\n5;a="b"\r\nthree\r\n0\r\nX-Trailer: 1\r\n\r\n'
     )
     assert connection.response().body == b"onetwothree"
     assert connection.get("/length").body == b"onetwothree"
@@ -147,9 +147,7 @@ def test_first_part_is_sent_at_once(connection):
 
 def test_expect_100_continue_when_the_application_asks(server, connection):
     start = len(server.output())
-    connection.send(
-        b"POST /late_reader HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
-    )
+    connection.send(b"POST /late_reader HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
     server.wait_output("late_reader: called", start=start)
     interim = connection.head()
     assert interim.status == 100
@@ -165,9 +163,7 @@ def test_expect_100_continue_is_not_answered_if_nobody_asks(connection):
 
 
 def test_no_100_continue_if_the_body_is_there(connection):
-    connection.send(
-        b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody"
-    )
+    connection.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbody")
     response = connection.response()
     assert response.body == b"body" and len(response.interim) <= 1
 

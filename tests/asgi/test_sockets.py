@@ -107,7 +107,9 @@ def test_backlog(serve):
         with borrowed:
             if borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 # Of a listening socket, tcpi_sacked is the backlog: see tcp_get_info() in the kernel.
-                backlogs.append(struct.unpack_from("I", borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 28)[0])
+                backlogs.append(
+                    struct.unpack_from("I", borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 28)[0]
+                )
     assert backlogs == [7]
 
 
@@ -119,7 +121,9 @@ def test_no_delay(serve):
         client, delays = connection.socket.getsockname(), []
         for borrowed in sockets_of(server):
             with borrowed:
-                if borrowed.family == socket.AF_INET and not borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                if borrowed.family == socket.AF_INET and not borrowed.getsockopt(
+                    socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+                ):
                     if borrowed.getpeername() == client:
                         delays.append(borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
     assert delays == [1]
@@ -127,9 +131,7 @@ def test_no_delay(serve):
 
 def test_out_of_descriptors_pauses_accepting(serve):
     """EMFILE: one line in the log, no spinning, no end; accepting goes on when descriptors are free again."""
-    server = serve(
-        "http1:app", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-    )
+    server = serve("http1:app", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
     with wire.Connection(server.port) as first:
         assert first.get("/length").status == 200
         others = []
@@ -154,6 +156,18 @@ def test_out_of_descriptors_pauses_accepting(serve):
         assert answered == 100
     assert wire.once(server.port, "/length").status == 200
     assert server.running()
+
+
+def test_out_of_descriptors_before_the_first_request(serve):
+    """The runtime of Go needs a descriptor of its own once, for its first timer, and ends the process without it."""
+    server = serve("http1:app", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    silent = [wire.Connection(server.port) for _ in range(100)]
+    server.wait_output("(?i)too many open files")
+    for connection in silent:
+        assert connection.get("/length").status == 200
+        connection.close()
+    assert wire.once(server.port, "/length").status == 200
+    assert server.stop() == 0
 
 
 def cpu(server):

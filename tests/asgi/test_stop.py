@@ -57,7 +57,11 @@ def test_event_stream_is_told_at_once(serve):
 
 def test_other_requests_keep_the_grace_while_streams_are_told(serve):
     server = serve("stopping:app")
-    with wire.Connection(server.port) as stream, wire.Connection(server.port) as request, wire.Connection(server.port) as csv:
+    with (
+        wire.Connection(server.port) as stream,
+        wire.Connection(server.port) as request,
+        wire.Connection(server.port) as csv,
+    ):
         stream.request(target="/events")
         stream.until(b"data: first\n\n")
         begin(server, request, "/slow?30", "slow: begins")
@@ -212,9 +216,7 @@ def test_under_load_no_request_is_lost_or_served_unseen(serve):
 def test_pipelined_requests_are_answered_while_draining(serve):
     server = serve("stopping:app")
     with wire.Connection(server.port) as connection:
-        connection.send(
-            b"GET /slow?15 HTTP/1.1\r\nHost: test\r\n\r\nGET /count?second HTTP/1.1\r\nHost: test\r\n\r\n"
-        )
+        connection.send(b"GET /slow?15 HTTP/1.1\r\nHost: test\r\n\r\nGET /count?second HTTP/1.1\r\nHost: test\r\n\r\n")
         server.wait_output("slow: begins")
         server.send_signal(signal.SIGTERM)
         first = connection.response()

@@ -90,7 +90,8 @@ def test_two_apps():
 
 
 @pytest.mark.parametrize(
-    "flag, meant", [("--prot", "--port"), ("--hots", "--host"), ("--no-acces-log", "--no-access-log"), ("--log-levle", "--log-level")]
+    "flag, meant",
+    [("--prot", "--port"), ("--hots", "--host"), ("--no-acces-log", "--no-access-log"), ("--log-levle", "--log-level")],
 )
 def test_unknown_flag_names_the_nearest(flag, meant):
     text = usage_error("hello:app", flag, "1")

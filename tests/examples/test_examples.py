@@ -127,7 +127,10 @@ def test_fastapi_error(shop, shop_client):
 def guestbook(serve, tmp_path):
     env = {"DJANGO_DATABASE": str(tmp_path / "guestbook.sqlite3")}
     manage(env, "migrate", "--verbosity", "0")
-    manage({**env, "DJANGO_SUPERUSER_PASSWORD": "secret"}, *"createsuperuser --noinput --username admin --email admin@example.com".split())
+    manage(
+        {**env, "DJANGO_SUPERUSER_PASSWORD": "secret"},
+        *"createsuperuser --noinput --username admin --email admin@example.com".split(),
+    )
     return serve("project.asgi", cwd=EXAMPLES / "django", env=env)
 
 

@@ -20,7 +20,14 @@ import process  # noqa: E402
 import wire  # noqa: E402
 
 # What an upload, a disconnect or an exception costs the tests in time, against a plain request.
-SHARES = {"hello": 0.7, "upload": 0.1, "exception": 0.1, "late exception": 0.02, "disconnect": 0.06, "broken upload": 0.02}
+SHARES = {
+    "hello": 0.7,
+    "upload": 0.1,
+    "exception": 0.1,
+    "late exception": 0.02,
+    "disconnect": 0.06,
+    "broken upload": 0.02,
+}
 PIPELINE = 50
 
 
