@@ -58,12 +58,13 @@ type MessageKind uint16
 
 // The kinds of messages; module.c has the same numbers.
 const (
-	Started MessageKind = iota + 1 // the application is loaded and its lifespan startup is done; Text: interpreter and loop
-	Failed                         // it could not start; Status: exit status
-	Stopped                        // it has ended after Stop or by itself; Status: exit status
-	Log                            // a line for the log; Status: level as in Python's logging, 10 to 50
-	Signals                        // signal handlers were taken away; Status: bit n set for signal n
-	Broken                         // the link itself found garbage in a ring; Text says which
+	Started  MessageKind = iota + 1 // the application is loaded and its lifespan startup is done; Text: interpreter and loop
+	Failed                          // it could not start; Status: exit status
+	Stopped                         // it has ended after Stop or by itself; Status: exit status
+	Log                             // a line for the log; Status: level as in Python's logging, 10 to 50
+	Signals                         // signal handlers were taken away; Status: bit n set for signal n
+	Broken                          // the link itself found garbage in a ring; Text says which
+	Stopping                        // the application has asked for the end of the server; the worker serves on until Stop
 )
 
 // A Message is what a worker reports about itself, outside of any call.

@@ -1,13 +1,11 @@
 # Runs inside the interpreter that the Go program has started, with the global
 # `data`, a JSON object: "sources", the modules of the package goasgi by name,
 # and "config" for its worker. Leaves the exit status in the global `status`.
-import atexit
 import importlib.machinery
 import importlib.util
 import json
 import os
 import sys
-import threading
 
 
 class Memory:
@@ -48,12 +46,10 @@ try:
 except SystemExit as exc:  # only in a child that the application forked
     status = exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
 if os.getpid() == process:
-    threading._shutdown()
-    atexit._run_exitfuncs()
-for stream in (sys.stdout, sys.stderr):
-    try:
+    from goasgi import exit
+
+    exit.finish()
+else:  # a forked child must not return into the Go program
+    for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    except Exception:
-        pass
-if os.getpid() != process:  # a forked child must not return into the Go program
     os._exit(status)

@@ -87,20 +87,20 @@ struct Call {
     PyObject_HEAD
     Link *link;
     uint32_t slot, serial;
-    uint8_t order;       /* EXPECT_START, EXPECT_BODY, COMPLETE */
-    uint8_t owed;        /* OWE_*: what the front is still to be told */
-    bool is_head;        /* method HEAD */
-    bool head_sent;      /* the front has the response's head */
-    bool no_content;     /* the response has no body: HEAD, 204, 304 */
-    bool body_more;      /* the client has not sent the whole body yet */
-    bool body_ended;     /* receive() has returned the event with more_body False */
-    bool wanted;         /* REC_WANT was sent */
-    bool left;           /* the client closed its sending side */
-    bool gone;           /* the client is gone, or the response is broken off */
-    bool complete;       /* the whole response is in the ring */
-    bool ended;          /* the coroutine has ended, or the link is closed */
-    bool cancelled;      /* the front asked for it */
-    uint16_t status;     /* of the head that waits for the first body */
+    uint8_t order;   /* EXPECT_START, EXPECT_BODY, COMPLETE */
+    uint8_t owed;    /* OWE_*: what the front is still to be told */
+    bool is_head;    /* method HEAD */
+    bool head_sent;  /* the front has the response's head */
+    bool no_content; /* the response has no body: HEAD, 204, 304 */
+    bool body_more;  /* the client has not sent the whole body yet */
+    bool body_ended; /* receive() has returned the event with more_body False */
+    bool wanted;     /* REC_WANT was sent */
+    bool left;       /* the client closed its sending side */
+    bool gone;       /* the client is gone, or the response is broken off */
+    bool complete;   /* the whole response is in the ring */
+    bool ended;      /* the coroutine has ended, or the link is closed */
+    bool cancelled;  /* the front asked for it */
+    uint16_t status; /* of the head that waits for the first body */
     uint32_t header_count;
     uint32_t head_size;
     char *head;          /* malloc; its headers as REC_START carries them */
@@ -148,11 +148,11 @@ struct Link {
     unsigned first_loan, loan_count;
 
     /* Objects that the next request is likely to need again. */
-    PyObject *header_names[KNOWN_MAX];  /* bytes */
-    PyObject *header_pairs[KNOWN_MAX];  /* (name, value) as last seen, short values only */
-    bool secret[KNOWN_MAX];             /* whose pairs are not kept */
+    PyObject *header_names[KNOWN_MAX];   /* bytes */
+    PyObject *header_pairs[KNOWN_MAX];   /* (name, value) as last seen, short values only */
+    bool secret[KNOWN_MAX];              /* whose pairs are not kept */
     PyObject *client_host, *server_pair; /* str; (host, port) */
-    PyObject *client_pairs[CLIENTS];    /* (client_host, port), by port */
+    PyObject *client_pairs[CLIENTS];     /* (client_host, port), by port */
 };
 
 /* convert.c */

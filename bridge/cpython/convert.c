@@ -31,7 +31,7 @@ corrupt(const char *what)
 static PyObject *
 method_object(State *state, const char *text, size_t size)
 {
-    PyObject *known[] = {state->s_get,     state->s_post,  state->s_head, state->s_put,
+    PyObject *known[] = {state->s_get,     state->s_post,  state->s_head,   state->s_put,
                          state->s_delete_, state->s_patch, state->s_options};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(known); i++) {
         if ((size_t)PyUnicode_GET_LENGTH(known[i]) == size && memcmp(PyUnicode_1BYTE_DATA(known[i]), text, size) == 0) {
@@ -263,24 +263,17 @@ convert_start(Link *link, PyObject *root_path)
 {
     State *state = link->state;
     link->root_path = Py_NewRef(root_path);
-    link->asgi_versions = Py_BuildValue("{OOOO}", state->s_version, state->s_asgi3, state->s_spec_version, state->s_spec23);
+    link->asgi_versions =
+        Py_BuildValue("{OOOO}", state->s_version, state->s_asgi3, state->s_spec_version, state->s_spec23);
     link->http_scope = PyDict_New();
     if (link->asgi_versions == NULL || link->http_scope == NULL) {
         return -1;
     }
     PyObject *items[][2] = {
-        {state->s_type, state->s_http},
-        {state->s_asgi, Py_None},
-        {state->s_http_version, state->s_v11},
-        {state->s_server, Py_None},
-        {state->s_client, Py_None},
-        {state->s_scheme, state->s_http},
-        {state->s_method, Py_None},
-        {state->s_root_path, root_path},
-        {state->s_path, Py_None},
-        {state->s_raw_path, Py_None},
-        {state->s_query_string, Py_None},
-        {state->s_header_names, Py_None},
+        {state->s_type, state->s_http}, {state->s_asgi, Py_None},         {state->s_http_version, state->s_v11},
+        {state->s_server, Py_None},     {state->s_client, Py_None},       {state->s_scheme, state->s_http},
+        {state->s_method, Py_None},     {state->s_root_path, root_path},  {state->s_path, Py_None},
+        {state->s_raw_path, Py_None},   {state->s_query_string, Py_None}, {state->s_header_names, Py_None},
         {state->s_state, Py_None},
     };
     size_t count = Py_ARRAY_LENGTH(items) - (link->lifespan_state == NULL);
@@ -379,8 +372,8 @@ header_pair(PyObject *pair)
         items = ((PyListObject *)pair)->ob_item;
     }
     if (items == NULL || !PyBytes_Check(items[0]) || !PyBytes_Check(items[1])) {
-        PyErr_Format(PyExc_TypeError, "the \"headers\" of http.response.start are pairs (name, value) of bytes; got %.200R",
-                     pair);
+        PyErr_Format(PyExc_TypeError,
+                     "the \"headers\" of http.response.start are pairs (name, value) of bytes; got %.200R", pair);
         return NULL;
     }
     return items;

@@ -42,7 +42,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STARTED = 1, FAILED, STOPPED, LOG, SIGNALS }; /* MessageKind in link.go */
+enum { STARTED = 1, FAILED, STOPPED, LOG, SIGNALS, BROKEN, STOPPING }; /* MessageKind in link.go */
 enum { CONTROL_STOP = 1, CONTROL_SIGNAL, CONTROL_FATAL };
 enum { MAX_TEXT = 32 << 10 };
 
@@ -563,7 +563,7 @@ link_post(PyObject *self, PyObject *args)
         }
         /* One of the few words of a worker's life: wait until the front reads. */
         Py_BEGIN_ALLOW_THREADS
-        usleep(1000);
+            usleep(1000);
         Py_END_ALLOW_THREADS
         if (PyErr_CheckSignals() < 0) {
             return NULL;
@@ -810,8 +810,7 @@ bridge_exec(PyObject *module)
         state->coroutine_mark = coroutine_mark(state->as_coroutine);
     }
     if (state->client_disconnected == NULL || state->task_type == NULL || state->current_task == NULL ||
-        state->iscoroutine == NULL || state->empty_bytes == NULL ||
-        state->as_coroutine == NULL) {
+        state->iscoroutine == NULL || state->empty_bytes == NULL || state->as_coroutine == NULL) {
         return -1;
     }
     state->request_empty = Py_BuildValue("{OOOOOO}", state->s_type, state->s_http_request, state->s_body,
@@ -820,7 +819,8 @@ bridge_exec(PyObject *module)
         PyModule_AddObjectRef(module, "ClientDisconnected", state->client_disconnected) < 0 ||
         PyModule_AddIntMacro(module, STARTED) < 0 || PyModule_AddIntMacro(module, FAILED) < 0 ||
         PyModule_AddIntMacro(module, STOPPED) < 0 || PyModule_AddIntMacro(module, LOG) < 0 ||
-        PyModule_AddIntMacro(module, SIGNALS) < 0 || PyModule_AddIntConstant(module, "STOP", CONTROL_STOP) < 0 ||
+        PyModule_AddIntMacro(module, SIGNALS) < 0 || PyModule_AddIntMacro(module, STOPPING) < 0 ||
+        PyModule_AddIntConstant(module, "STOP", CONTROL_STOP) < 0 ||
         PyModule_AddIntConstant(module, "SIGNAL", CONTROL_SIGNAL) < 0 ||
         PyModule_AddIntConstant(module, "FATAL", CONTROL_FATAL) < 0) {
         return -1;

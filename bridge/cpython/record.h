@@ -83,8 +83,8 @@ _Static_assert(sizeof(OpenFields) == 40, "record.go: openSize");
 _Static_assert(sizeof(StartFields) == 16, "record.go: startSize");
 
 enum {
-    WINDOW = 64 << 10,    /* asgi.Window */
-    MAX_SLOTS = 1 << 17,  /* asgi.MaxSlots */
+    WINDOW = 64 << 10,                     /* asgi.Window */
+    MAX_SLOTS = 1 << 17,                   /* asgi.MaxSlots */
     MAX_RECORD = 256 << 10,                /* a quarter of the ring */
     MAX_HEAD = MAX_RECORD - WINDOW - 1024, /* the headers of a response, so that a part fits behind them */
 };

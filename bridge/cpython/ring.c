@@ -49,9 +49,8 @@ memory_map(Memory *m, int fd)
     if (fstat(fd, &st) != 0) {
         return "the link's memory descriptor is not open";
     }
-    uint8_t *header = st.st_size < RINGS_OFFSET
-                          ? MAP_FAILED
-                          : mmap(NULL, RINGS_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    uint8_t *header =
+        st.st_size < RINGS_OFFSET ? MAP_FAILED : mmap(NULL, RINGS_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (header == MAP_FAILED) {
         return "the link's memory cannot be mapped";
     }

@@ -493,8 +493,8 @@ send_step(Step *step, PyObject **result)
             return fail(step);
         }
         bool start = type == state->s_http_response_start || PyUnicode_Compare(type, state->s_http_response_start) == 0;
-        bool body =
-            !start && (type == state->s_http_response_body || PyUnicode_Compare(type, state->s_http_response_body) == 0);
+        bool body = !start &&
+                    (type == state->s_http_response_body || PyUnicode_Compare(type, state->s_http_response_body) == 0);
         int ok = 0;
         if (!start && !body) {
             PyErr_Format(PyExc_RuntimeError, "Expected ASGI message '%s', but got '%U'.",
@@ -694,8 +694,8 @@ step_cr_suspended(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 step_repr(PyObject *self)
 {
-    return PyUnicode_FromFormat("<coroutine object goasgi.%s at %p>", ((Step *)self)->kind == RECEIVE ? "receive" : "send",
-                                self);
+    return PyUnicode_FromFormat("<coroutine object goasgi.%s at %p>",
+                                ((Step *)self)->kind == RECEIVE ? "receive" : "send", self);
 }
 
 static void
@@ -852,15 +852,15 @@ static PyType_Slot channel_slots[] = {
 PyType_Spec receive_spec = {
     .name = "goasgi._bridge.receive",
     .basicsize = sizeof(Channel),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-             Py_TPFLAGS_IMMUTABLETYPE,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = channel_slots,
 };
 
 PyType_Spec send_spec = {
     .name = "goasgi._bridge.send",
     .basicsize = sizeof(Channel),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-             Py_TPFLAGS_IMMUTABLETYPE,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = channel_slots,
 };

@@ -428,6 +428,8 @@ func (i *Instance) message(m bridge.Message) {
 		i.log.Log(observe.Level(m.Status), m.Text)
 	case bridge.Failed, bridge.Stopped:
 		i.workerEnded(m)
+	case bridge.Stopping:
+		i.drain("")
 	case bridge.Signals:
 		i.takeBack(uint64(m.Status))
 	case bridge.Broken:

@@ -61,9 +61,7 @@ def wait_ready(process, port):
 
 def wrk(url, seconds):
     """Returns requests a second and their number."""
-    out = subprocess.run(
-        ["wrk", "-t1", "-c64", f"-d{seconds}", url], capture_output=True, text=True, check=True
-    ).stdout
+    out = subprocess.run(["wrk", "-t1", "-c64", f"-d{seconds}", url], capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         sys.exit(f"compare.py: {url} was answered with errors:\n{out}")
     return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), int(re.search(r"(\d+) requests in", out)[1])

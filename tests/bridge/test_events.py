@@ -76,7 +76,9 @@ def test_scope_of_everything():
         secure=1,
     )
     assert scope["method"] == "BREW" and scope["http_version"] == "1.0" and scope["scheme"] == "https"
-    assert scope["root_path"] == "/r\xe4" and scope["path"] == "/r\xe4/\xe4\ufffd" and scope["raw_path"] == b"/%C3%A4%FF"
+    assert (
+        scope["root_path"] == "/r\xe4" and scope["path"] == "/r\xe4/\xe4\ufffd" and scope["raw_path"] == b"/%C3%A4%FF"
+    )
     assert scope["query_string"] == b"a=%20"
     assert scope["client"] is None and scope["server"] == ("/run/\udcff.sock", None)
     assert scope["headers"] == [
@@ -217,11 +219,23 @@ def test_after_the_response(loop):
         ({"type": "http.response.start", "status": 200, "headers": [(b"a b", b"")]}, RuntimeError, "header name"),
         ({"type": "http.response.start", "status": 200, "headers": [(b"", b"")]}, RuntimeError, "header name"),
         ({"type": "http.response.start", "status": 200, "headers": [(b"a\r\nb", b"")]}, RuntimeError, "header name"),
-        ({"type": "http.response.start", "status": 200, "headers": [(b"a", b"\r\nx: y")]}, RuntimeError, "header value"),
+        (
+            {"type": "http.response.start", "status": 200, "headers": [(b"a", b"\r\nx: y")]},
+            RuntimeError,
+            "header value",
+        ),
         ({"type": "http.response.start", "status": 200, "headers": [(b"a", b"\0")]}, RuntimeError, "header value"),
-        ({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"-1")]}, RuntimeError, "Length"),
+        (
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"-1")]},
+            RuntimeError,
+            "Length",
+        ),
         ({"type": "http.response.start", "status": 200, "headers": [(b"Content-Length", b"")]}, RuntimeError, "Length"),
-        ({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9" * 30)]}, RuntimeError, "Len"),
+        (
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9" * 30)]},
+            RuntimeError,
+            "Len",
+        ),
         (
             {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % i) for i in (1, 2)]},
             RuntimeError,
@@ -593,4 +607,3 @@ def test_last_send_that_waits_is_not_the_end(loop):
 
     assert not run(app, script, loop).reports
     assert order[0] == "sent"
-

@@ -34,7 +34,10 @@ def extension(tmp_path_factory):
 def imported(extension, script):
     environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
     done = subprocess.run(
-        [sys.executable, "-c", script], env={**environment, "PYTHONPATH": str(extension)}, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        env={**environment, "PYTHONPATH": str(extension)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -47,7 +50,9 @@ def test_builds_and_imports(extension):
 def test_needs_no_libpython_and_no_go(extension):
     tool = shutil.which("readelf")
     assert tool is not None, "binutils, which came with the C compiler"
-    dynamic = subprocess.run([tool, "-d", extension / "goasgi" / "_bridge.so"], check=True, capture_output=True, text=True)
+    dynamic = subprocess.run(
+        [tool, "-d", extension / "goasgi" / "_bridge.so"], check=True, capture_output=True, text=True
+    )
     assert "libpython" not in dynamic.stdout
     symbols = subprocess.run(
         [tool, "--dyn-syms", "-W", extension / "goasgi" / "_bridge.so"], check=True, capture_output=True, text=True

@@ -330,7 +330,9 @@ def test_ends(loop, sends, result, text):
     assert reports == ([] if text is None else [(None, "http", text)])
 
 
-@pytest.mark.parametrize("exception", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "exception", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=lambda e: type(e).__name__
+)
 @pytest.mark.parametrize("late", [False, True], ids=["", "late"])
 def test_exceptions_that_end_processes(loop, eager, exception, late):
     """Out of an eager start they are reported and do not unwind drain(): the requests behind it are served."""
@@ -938,7 +940,9 @@ def test_nothing_stays(loop, kind):
 
         async def batch(count):
             for i in range(count):
-                front.open(headers=[(1, b"host"), (b"x-number", b"%d" % (i & 255)), (11, b"secret")], more=kind is kind_upload)
+                front.open(
+                    headers=[(1, b"host"), (b"x-number", b"%d" % (i & 255)), (11, b"secret")], more=kind is kind_upload
+                )
                 if kind is kind_gone:
                     front.link.drain()
                     await asyncio.sleep(0)

@@ -299,7 +299,9 @@ def test_throw(loop):
             kept, traceback = exc, exc.__traceback__
         with pytest.raises(ValueError) as caught:
             receive().throw(kept)
-        assert caught.value is kept and any(entry.tb_lineno == traceback.tb_lineno for entry in walk(kept.__traceback__))
+        assert caught.value is kept and any(
+            entry.tb_lineno == traceback.tb_lineno for entry in walk(kept.__traceback__)
+        )
         await receive()
         waiting = receive()
         waiting.send(None)
