@@ -141,6 +141,9 @@ func (s *Server) Start(ports []asgi.Port) error {
 	case len(ports) == 0:
 		return errors.New("server: no port to start a loop for")
 	}
+	// The first timer costs the Go runtime a descriptor of its own, without
+	// which it ends the process: now, while there are some.
+	time.AfterFunc(time.Hour, func() {}).Stop()
 	var loops []*loop
 	for _, p := range ports {
 		l, err := s.newLoop(p)

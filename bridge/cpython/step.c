@@ -608,6 +608,10 @@ step_iternext(PyObject *self)
 static PyObject *
 step_send(PyObject *self, PyObject *value)
 {
+    if (value != Py_None && ((Step *)self)->state == STEP_NEW) {
+        PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started coroutine");
+        return NULL;
+    }
     PyObject *result;
     PySendResult outcome = step_am_send(self, value, &result);
     return unwrap(outcome, result, false);

@@ -29,6 +29,9 @@ const (
 	patience = 10 * time.Second
 	// quiet is how long a stop may take before the log says what it waits for.
 	quiet = 500 * time.Millisecond
+	// loadWait is how long a stop waits for an application that is still being
+	// loaded: its import may be stuck where Python cannot hear of the stop.
+	loadWait = 5 * time.Second
 )
 
 // An Instance is a running server and what is around it.
@@ -67,6 +70,7 @@ type Instance struct {
 	ended   bool             // the worker said Failed or Stopped
 	alone   bool             // and nobody had asked it to
 	waiting <-chan time.Time // while draining: when to say what for
+	stuck   <-chan time.Time // a stop during loading has waited long enough
 }
 
 // state is how far an instance has come; it only grows.
@@ -406,6 +410,9 @@ func (i *Instance) supervise() {
 			if n := i.server.Stats().Calls; n > 0 {
 				i.log.Infof("Waiting up to %v for requests that still run: %d (press CTRL+C to end at once)", i.o.grace, n)
 			}
+		case <-i.stuck:
+			i.log.Errorf("The application is still being loaded %v after the stop; ending without it", loadWait)
+			i.exit(128 + int(syscall.SIGTERM))
 		case <-i.finish:
 			return
 		}
@@ -487,6 +494,7 @@ func (i *Instance) drain(why string) {
 	}
 	if i.state == loading {
 		why += ", once the application is loaded (press CTRL+C to end at once)"
+		i.stuck = time.After(loadWait)
 	}
 	i.state = stopping
 	i.log.Infof("Shutting down%s", why)

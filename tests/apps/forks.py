@@ -157,7 +157,8 @@ def stay():
     import time
 
     print("child stays", flush=True)
-    time.sleep(60)
+    for _ in range(600):  # in short steps: a signal just before a sleep is handled after it
+        time.sleep(0.1)
 
 
 async def child_over(scope, receive, send):

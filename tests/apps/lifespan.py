@@ -1,8 +1,15 @@
 """A lifespan that goes as its environment variable LIFESPAN says, and tells what happens."""
 
 import os
+import sys
 
 from respond import respond
+
+def tell(*words):
+    """Like print, but in one piece also when Python does not buffer."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
 
 MODE = os.environ.get("LIFESPAN", "normal")
 SCOPES = []
@@ -12,13 +19,13 @@ async def app(scope, receive, send):
     if scope["type"] != "lifespan":
         return await respond(send, {"state": sorted(scope.get("state") or {}), "lifespans": len(SCOPES)})
     SCOPES.append(scope)
-    print("lifespan scope:", sorted(scope), scope["asgi"], scope.get("state"), flush=True)
+    tell("lifespan scope:", sorted(scope), scope["asgi"], scope.get("state"))
     if MODE == "raises":
         raise RuntimeError("no lifespan (wanted)")
     if MODE == "returns":
         return
     event = await receive()
-    print("lifespan event:", event, flush=True)
+    tell("lifespan event:", event)
     if MODE == "raises in startup":
         raise RuntimeError("startup raises (wanted)")
     if MODE == "failed":
@@ -31,23 +38,23 @@ async def app(scope, receive, send):
         try:
             await send({"type": "lifespan.nonsense"})
         except Exception as error:
-            print("raised:", type(error).__name__, error, flush=True)
+            tell("raised:", type(error).__name__, error)
     scope["state"]["ready"] = True
     await send({"type": "lifespan.startup.complete"})
     if MODE == "twice":
         try:
             await send({"type": "lifespan.startup.complete"})
         except Exception as error:
-            print("raised:", type(error).__name__, flush=True)
+            tell("raised:", type(error).__name__)
     if MODE == "raises late":
         raise RuntimeError("lifespan dies (wanted)")
     if MODE == "returns late":
         return
     event = await receive()
-    print("lifespan event:", event, flush=True)
+    tell("lifespan event:", event)
     if MODE == "raises in shutdown":
         raise RuntimeError("shutdown raises (wanted)")
     if MODE == "shutdown failed":
         return await send({"type": "lifespan.shutdown.failed", "message": "could not flush"})
     await send({"type": "lifespan.shutdown.complete"})
-    print("lifespan done", flush=True)
+    tell("lifespan done")

@@ -8,6 +8,7 @@ shift 2
 sources=$(cd "$(dirname "$0")/../../bridge/cpython" && pwd)
 include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 mkdir -p "$folder/goasgi"
+: >"$folder/goasgi/__init__.py" # a package of its own, before one that is installed
 cd "$sources"
 # shellcheck disable=SC2046  # a list of files
 exec ${CC:-cc} -std=c11 -O2 -g -Wall -Wextra -Wno-cast-function-type -Wno-missing-field-initializers \

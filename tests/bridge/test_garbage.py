@@ -1,5 +1,6 @@
 """A record that does not add up ends the link with BUG:, a dump of the record and FATAL; it never ends the process."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -12,14 +13,18 @@ HERE = pathlib.Path(__file__).parent
 COUNT = os.environ.get("GARBAGE", "2000")
 
 
-def feed(*arguments):
-    done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", HERE / "garbage.py", *arguments],
+def start(program, *arguments):
+    return subprocess.run(
+        [sys.executable, "-X", "faulthandler", HERE / program, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))},
         capture_output=True,
         text=True,
         errors="replace",
     )
+
+
+def feed(*arguments):
+    done = start("garbage.py", *arguments)
     assert done.returncode == 0, (done.returncode, done.stdout, done.stderr[-3000:])
     cases, fatal = map(int, done.stdout.split())
     lines = done.stderr.splitlines()
@@ -43,3 +48,11 @@ def test_fields():
 def test_random(kind, seed):
     cases, fatal, _ = feed(kind, seed, COUNT)
     assert cases >= int(COUNT) and fatal > int(COUNT) // 10
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("_testcapi"), reason="this Python comes without _testcapi")
+@pytest.mark.parametrize("kind", ["plain", "waits", "several"])
+def test_no_memory(kind):
+    """Each allocation of a request fails in turn."""
+    done = start("nomemory.py", kind, "300")
+    assert done.returncode == 0 and done.stdout == "survived\n", (done.returncode, done.stdout, done.stderr[-3000:])
