@@ -91,8 +91,12 @@ test-go: build/python-$(call label,$(MAIN)) ## Test the Go packages.
 	$(GO) test -race ./...
 
 # The C without Go, then end to end under AddressSanitizer and UBSan in an environment of its own.
-test-c: build/sanitized-$(call label,$(MAIN)) build/requirements-$(call label,$(MAIN)) ## Test the C, alone and with sanitizers.
+test-c: build/requirements-$(call label,$(MAIN)) ## Test the C, alone and with sanitizers.
 	tests/bridge/run.sh $(CURDIR)/$(VENV)/bin/python -q
+	tests/bridge/sanitize.sh $(CURDIR)/$(VENV)/bin/python -q
+
+.PHONY: test-sanitized
+test-sanitized: build/sanitized-$(call label,$(MAIN)) build/requirements-$(call label,$(MAIN)) ## Test end to end with the C under sanitizers; slow, not part of make test.
 	cd tests && GOASGI="env LD_PRELOAD='$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)' \
 	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
 	    $(CURDIR)/.venv-sanitized/bin/goasgi" ../$(VENV)/bin/python -m pytest -q asgi $(ARGS)
@@ -110,7 +114,6 @@ test-python: build/installed-$(call label,$(MAIN)) build/requirements-$(call lab
 test-pythons: $(foreach p,$(OTHERS),test-$(call label,$p)) ## Try the wheel with every other Python of this machine.
 
 test-%: build/installed-% build/smoke-%
-	tests/bridge/run.sh $(CURDIR)/.venv-$*/bin/python -q
 	cd tests && ../.venv-$*/bin/python -m pytest -q python asgi/test_scope.py asgi/test_lifespan.py $(ARGS)
 
 .PHONY: bench
