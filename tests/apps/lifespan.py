@@ -5,6 +5,7 @@ import sys
 
 from respond import respond
 
+
 def tell(*words):
     """Like print, but in one piece also when Python does not buffer."""
     sys.stdout.write(" ".join(map(str, words)) + "\n")

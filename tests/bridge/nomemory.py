@@ -3,13 +3,13 @@
 Whatever fails, the front is told that the call has ended, nothing stays, and the next request is served.
 """
 
+import _testcapi
 import asyncio
 import gc
 import os
 import sys
 import weakref
 
-import _testcapi
 from front import WINDOW, Front
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b"), [b"content-length", b"12"]]}

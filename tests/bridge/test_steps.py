@@ -87,8 +87,10 @@ async def by_hand(receive, send):
     with pytest.raises(StopIteration):
         send(body(b"do", True)).__await__().__next__()
     step = send(message=body(b"ne"))
+    with pytest.raises(TypeError, match="just-started coroutine"):  # as a native coroutine says
+        step.send("a value")
     with pytest.raises(StopIteration):
-        step.send("ignored")
+        step.send(None)
 
 
 async def by_hand_waiting(receive, send):
