@@ -28,6 +28,7 @@ def environment(extra=None):
     if sys.prefix != sys.base_prefix:
         env["VIRTUAL_ENV"] = sys.prefix
     env["PYTHONDONTWRITEBYTECODE"] = "1"
+    env.pop("PYTHONUNBUFFERED", None)  # else print() writes a line in parts, between which the log may get
     env.update(extra or {})
     return env
 
