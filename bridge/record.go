@@ -34,13 +34,12 @@ const (
 
 // Kinds of records in the out ring.
 const (
-	recStart      = iota + 1 // aux: status; startSize fixed bytes, headers, body; flagMore
-	recPart                  // a body part; flagMore
-	recTaken                 // uint32: bytes
-	recWant                  //
-	recEnd                   //
-	recControl               // aux: MessageKind; slot: status; then the text
-	recOutMaximum = recControl
+	recStart   = iota + 1 // aux: status; startSize fixed bytes, headers, body; flagMore
+	recPart               // a body part; flagMore
+	recTaken              // uint32: bytes
+	recWant               //
+	recEnd                //
+	recControl            // aux: MessageKind; slot: status; then the text
 )
 
 const (

@@ -84,7 +84,7 @@ func TestWrongEvents(t *testing.T) {
 		want   string
 	}{
 		{plainRecord(0, 0, 0, id, ""), "unknown kind 0"},
-		{plainRecord(recOutMaximum+1, 0, 0, id, ""), "unknown kind"},
+		{plainRecord(recControl+1, 0, 0, id, ""), "unknown kind"},
 		{plainRecord(recEnd, 0, 0, asgi.ID{Slot: asgi.MaxSlots}, ""), "slot"},
 		{plainRecord(recTaken, 0, 0, id, "123"), "wrong length"},
 		{plainRecord(recTaken, 0, 0, id, "12345"), "wrong length"},

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -205,9 +206,9 @@ func (s *Server) newLoop(port asgi.Port) (*loop, error) {
 	for _, h := range o.Headers {
 		extra = append(append(append(append(extra, h.Name...), ": "...), h.Value...), "\r\n"...)
 		switch {
-		case equalFold(h.Name, "server"):
+		case bytes.EqualFold(h.Name, []byte("server")):
 			l.serverLine = nil // one of these is enough
-		case equalFold(h.Name, "date"):
+		case bytes.EqualFold(h.Name, []byte("date")):
 			l.noDate = true
 		}
 	}
@@ -332,21 +333,6 @@ func (s *Server) Stats() Stats {
 		t.Requests += l.counters.requests.Load()
 	}
 	return t
-}
-
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func validHeader(h asgi.Header) bool {

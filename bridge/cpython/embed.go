@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"runtime"
 	"strings"
 	"unsafe"
 
@@ -70,7 +69,6 @@ func Embed(interpreter Interpreter, config []byte) (status int, err error) {
 	}()
 	var message [512]C.char
 	status = int(C.embed_run(executable, script, text, &message[0], C.size_t(len(message))))
-	runtime.KeepAlive(data)
 	if status < 0 {
 		return 1, errors.New("cpython: cannot start " + interpreter.Executable + ": " + C.GoString(&message[0]))
 	}

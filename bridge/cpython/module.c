@@ -152,16 +152,23 @@ link_commit(Link *link, uint64_t size)
     }
 }
 
+/* Asks to be woken when the front has read what is lent, for nothing else may
+ * happen for long; lets go of what it has read already. */
+static void
+watch_loans(Link *link)
+{
+    atomic_store(link->memory.out.waits, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    link_reclaim(link);
+}
+
 /* Keeps object alive until the front has read the record committed last. */
 void
 link_lend(Link *link, PyObject *object)
 {
     unsigned at = (link->first_loan + link->loan_count++) % LOANS;
     link->loans[at] = (Loan){link->memory.out.mine, Py_NewRef(object)};
-    /* To be woken when it has been read, for nothing else may happen for long. */
-    atomic_store(link->memory.out.waits, 1);
-    atomic_thread_fence(memory_order_seq_cst);
-    link_reclaim(link);
+    watch_loans(link);
 }
 
 /* Lets go of what the front has read. */
@@ -389,9 +396,7 @@ drain(Link *link)
                 wake(link->front_fd);
             }
             if (link->loan_count > 0) {
-                atomic_store(link->memory.out.waits, 1); /* to be woken when it has been read */
-                atomic_thread_fence(memory_order_seq_cst);
-                link_reclaim(link);
+                watch_loans(link);
             }
             if (ring_sleep(in)) {
                 Py_RETURN_NONE;

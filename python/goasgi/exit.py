@@ -18,9 +18,16 @@ def finish():
     ended = threading.Event()
     threading.Thread(target=_end_threads, args=(ended,), daemon=True, name="goasgi exit").start()
     if not ended.wait(THREADS_WAIT):
+        from .log import to_stderr  # here, for the command's start does not need it
+
         names = ", ".join(sorted(thread.name for thread in _waited_for()))
-        _say(f"goasgi: threads that did not end within {THREADS_WAIT:g} s are left behind: {names}")
+        to_stderr(f"goasgi: threads that did not end within {THREADS_WAIT:g} s are left behind: {names}")
     atexit._run_exitfuncs()
+    flush()
+
+
+def flush():
+    """Flushes what Python has printed."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -41,10 +48,3 @@ def _end_threads(ended):
 def _waited_for():
     main = threading.main_thread()
     return [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]
-
-
-def _say(text):
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
-        pass

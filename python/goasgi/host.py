@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 
-_OWNED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)  # by the server while it runs
+from .exit import finish, flush
 
 _process = None  # the process that has loaded the Go runtime; a fork of it must not call it
 
@@ -21,17 +21,15 @@ def main():
     try:
         status = _serve(sys.argv[1:], "goasgi")
     except BaseException as exc:
-        _flush()
+        flush()
         if isinstance(exc, SystemExit):
             status = exc.code if isinstance(exc.code, int) else 1
         else:
             sys.excepthook(type(exc), exc, exc.__traceback__)
     finally:
         if "goasgi.worker" in sys.modules:
-            from .exit import finish
-
             finish()
-        _flush()
+        flush()
         # A Go runtime cannot be unloaded, and its threads must not meet a finalised interpreter.
         os._exit(status & 0xFF)
 
@@ -52,7 +50,9 @@ def run(app, **options):
     if "asyncio" in sys.modules and sys.modules["asyncio"]._get_running_loop() is not None:
         raise RuntimeError("goasgi.run() cannot be called while an event loop runs in this thread; it runs its own")
     argv = _arguments(options)
-    handlers = {number: signal.getsignal(number) for number in _OWNED}
+    from .worker import FRONT_SIGNALS
+
+    handlers = {number: signal.getsignal(number) for number in FRONT_SIGNALS}
     wakeup = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(wakeup)
     try:
@@ -87,7 +87,7 @@ def _serve(argv, program, app=None):
         "executable": sys.executable,
         "app": "" if app is None else _label(app),
     }
-    _flush()  # what was printed so far comes before what Go prints
+    flush()  # what was printed so far comes before what Go prints
     answer = json.loads(control.control_Start(json.dumps(argv), json.dumps(host)))
     if error := answer.get("error"):
         raise RuntimeError(error)
@@ -102,7 +102,7 @@ def _serve(argv, program, app=None):
             config["app"] = host["app"]
         status = worker.main(config, app)
     finally:
-        _flush()
+        flush()
         status = control.control_Finish(status)
     return status
 
@@ -127,11 +127,3 @@ def _label(app):
     if name is None:
         return f"{type(app).__module__}.{type(app).__qualname__} object"
     return f"{app.__module__}.{name}"
-
-
-def _flush():
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass  # closed, or None

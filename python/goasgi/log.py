@@ -20,7 +20,7 @@ class Log:
     def write(self, level, text):
         for part in _parts(text):
             if not self._link.post(self._kind, level, part):
-                _stderr(part)
+                to_stderr(part)
 
     def last(self, kind, status, text):
         """Posts a message of another kind; what does not fit into it goes before it, as errors."""
@@ -55,7 +55,8 @@ def _parts(text):
     yield data.decode()
 
 
-def _stderr(text):
+def to_stderr(text):
+    """Prints past the front's log, for where that cannot be reached."""
     try:
         print(text, file=sys.stderr, flush=True)
     except (OSError, ValueError, AttributeError):

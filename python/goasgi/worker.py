@@ -173,7 +173,7 @@ class Worker:
         if isinstance(exc, SystemExit) and exc.code is not None and not isinstance(exc.code, int):
             self._log.error(str(exc.code))  # as sys.exit("text") prints it
         self._log.info(f"The application ended the server with {type(exc).__name__}.")
-        if self._serving and hasattr(_bridge, "STOPPING"):
+        if self._serving:
             self._link.post(_bridge.STOPPING, 0, "")  # the front drains, then says STOP
         else:
             self._stop.set()
